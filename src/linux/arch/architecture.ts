@@ -1,0 +1,90 @@
+/** What differs between processor architectures. One file per architecture stands beside this one. */
+
+/** System calls that Hugemend makes itself or has a tracee make. */
+export type SystemCallName =
+  | "close"
+  | "fallocate"
+  | "flock"
+  | "ftruncate"
+  | "getpid"
+  | "gettid"
+  | "ioctl"
+  | "madvise"
+  | "memfd_create"
+  | "mmap"
+  | "mremap"
+  | "munmap"
+  | "pidfd_getfd"
+  | "pidfd_open"
+  | "pread64"
+  | "process_vm_readv"
+  | "process_vm_writev"
+  | "ptrace"
+  | "rt_sigaction"
+  | "rt_tgsigqueueinfo"
+  | "tgkill"
+  | "userfaultfd"
+  | "wait4";
+
+/** The general registers of a stopped thread, as PTRACE_GETREGSET with NT_PRSTATUS gives them. */
+export type Registers = Buffer;
+
+/** How one architecture calls its kernel. */
+export interface Architecture {
+  readonly name: "x64" | "arm64";
+  readonly systemCalls: Readonly<Record<SystemCallName, number>>;
+  /** Bytes of the NT_PRSTATUS register set. */
+  readonly registersSize: number;
+  /** The most bytes the floating point and vector state may take. */
+  readonly vectorStateLimit: number;
+  /** The NT_… number of that state's register set. */
+  readonly vectorStateNote: number;
+  /** Machine code of a system call followed by a return. */
+  readonly callGadget: Buffer;
+  /** Bytes of the gadget up to where the thread stands after the system call. */
+  readonly callGadgetReturn: number;
+  /** Machine code that makes the kernel restore a thread from a signal frame. */
+  readonly restoreGadget: Buffer;
+  readonly registers: RegisterCodec;
+}
+
+/** Reads and writes single values in a register set. */
+export interface RegisterCodec {
+  instructionPointer(registers: Registers): bigint;
+  stackPointer(registers: Registers): bigint;
+  /** The result of the system call that just returned, signed: -4095 … -1 is an error. */
+  callResult(registers: Registers): bigint;
+  /** Whether the thread was interrupted in a system call that the kernel is about to restart. */
+  restartPending(registers: Registers): boolean;
+  /**
+   * Registers for a remote system call.
+   *
+   * @param saved the thread's own registers
+   * @param call number and up to six arguments
+   * @param gadget address of the call gadget
+   * @param stack stack pointer: the word there is popped by the gadget's return
+   */
+  forCall(
+    saved: Registers,
+    call: { number: number; words: readonly bigint[] },
+    gadget: bigint,
+    stack: bigint,
+  ): Registers;
+  /**
+   * The signal frame from which the kernel restores the thread if nobody else does.
+   *
+   * @param saved registers to come back to
+   * @param vectorState as PTRACE_GETREGSET gave it
+   * @param signalMask the thread's own blocked signals, bit 0 is signal 1
+   * @param restore address of the restore gadget
+   * @returns the frame and where it must be written
+   */
+  signalFrame(saved: Registers, vectorState: Buffer, signalMask: bigint, restore: bigint): SignalFrame;
+}
+
+/** A signal frame ready to be written to a thread's stack. */
+export interface SignalFrame {
+  /** Where it goes, which is also the stack pointer for remote calls. */
+  readonly address: bigint;
+  readonly bytes: Buffer;
+}

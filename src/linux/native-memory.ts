@@ -1,0 +1,72 @@
+/** Memory outside V8 with a known, unmoving address: what structures passed to the kernel live in. */
+
+import { viewNative } from "./native.js";
+import { systemCall } from "./system-call.js";
+
+/** mmap(2) and madvise(2) constants; the same on x86-64 and arm64 (include/uapi/asm-generic/mman-common.h, linux/mman.h). */
+export const mapping = {
+  PROT_READ: 1,
+  PROT_WRITE: 2,
+  MAP_SHARED: 1,
+  MAP_PRIVATE: 2,
+  MAP_FIXED: 0x10,
+  MAP_ANONYMOUS: 0x20,
+  MAP_NORESERVE: 0x4000,
+  MREMAP_MAYMOVE: 1,
+  MREMAP_FIXED: 2,
+} as const;
+
+/** A mapping of this process; `bytes` must not be used after `release`. */
+export interface NativeMemory {
+  /** Start address in this process. */
+  readonly address: bigint;
+  readonly bytes: Buffer;
+  release(): void;
+}
+
+function own(address: bigint, size: number): NativeMemory {
+  return {
+    address,
+    bytes: viewNative(address, size),
+    release(): void {
+      // SAFETY: the range came from mmap below with this very size and is released by its only owner.
+      systemCall("munmap", address, size);
+    },
+  };
+}
+
+/** @param size bytes @returns zeroed private memory @throws SystemCallError */
+export function allocateNative(size: number): NativeMemory {
+  // SAFETY: a new anonymous mapping of our own; nothing else refers to it, and it goes when we die.
+  const address = systemCall(
+    "mmap",
+    0,
+    size,
+    mapping.PROT_READ | mapping.PROT_WRITE,
+    mapping.MAP_PRIVATE | mapping.MAP_ANONYMOUS,
+    -1,
+    0,
+  );
+  return own(address, size);
+}
+
+/**
+ * Maps a memfd of a tracee's overlay. Never a hugetlbfs page: touching its poison through a view would be our own SIGBUS.
+ *
+ * @param fd a memfd of at least `size` bytes
+ * @param size bytes
+ * @throws SystemCallError
+ */
+export function mapShared(fd: number, size: number): NativeMemory {
+  // SAFETY: a new mapping of our own; it goes when we die, the file stays with its other users.
+  const address = systemCall(
+    "mmap",
+    0,
+    size,
+    mapping.PROT_READ | mapping.PROT_WRITE,
+    mapping.MAP_SHARED,
+    fd,
+    0,
+  );
+  return own(address, size);
+}

@@ -1,0 +1,58 @@
+/** Reading and writing another process's memory: process_vm_readv(2), process_vm_writev(2). */
+
+import { type Hva, hex } from "./address.js";
+import { errnoName } from "./errno.js";
+import { LinuxError } from "./linux-error.js";
+import { allocateNative } from "./native-memory.js";
+import { trySystemCall } from "./system-call.js";
+
+const DATA = 64;
+const LIMIT = 65536;
+const scratch = allocateNative(DATA + LIMIT);
+
+function vectors(address: Hva, size: number): { local: bigint; remote: bigint } {
+  if (size < 1 || size > LIMIT) {
+    throw new LinuxError("HM_PROCESS_MEMORY", "A transfer of process memory has the wrong size", {
+      present: `${size} bytes`,
+      expected: `1 to ${LIMIT} bytes`,
+    });
+  }
+  const bytes = scratch.bytes;
+  bytes.writeBigUInt64LE(scratch.address + BigInt(DATA), 0);
+  bytes.writeBigUInt64LE(BigInt(size), 8);
+  bytes.writeBigUInt64LE(address, 16);
+  bytes.writeBigUInt64LE(BigInt(size), 24);
+  return { local: scratch.address, remote: scratch.address + 16n };
+}
+
+/**
+ * Reads another process's memory. A poisoned or unmapped page is never touched by us: the call fails instead.
+ *
+ * @param pid process
+ * @param address where
+ * @param size 1 to 65536 bytes
+ * @returns the bytes, or undefined if not all could be read
+ */
+export function tryReadProcess(pid: number, address: Hva, size: number): Buffer | undefined {
+  const { local, remote } = vectors(address, size);
+  const result = trySystemCall("process_vm_readv", pid, local, 1, remote, 1, 0);
+  if (result.errno !== 0 || result.value !== BigInt(size)) return undefined;
+  return Buffer.from(scratch.bytes.subarray(DATA, DATA + size));
+}
+
+/**
+ * Writes another process's memory, all or an error.
+ *
+ * @param data 1 to 65536 bytes
+ * @throws LinuxError HM_PROCESS_MEMORY
+ */
+export function writeProcess(pid: number, address: Hva, data: Buffer): void {
+  const { local, remote } = vectors(address, data.length);
+  data.copy(scratch.bytes, DATA);
+  // SAFETY: the caller owns the target range: unused stack below a stopped thread's red zone.
+  const result = trySystemCall("process_vm_writev", pid, local, 1, remote, 1, 0);
+  if (result.errno === 0 && result.value === BigInt(data.length)) return;
+  throw new LinuxError("HM_PROCESS_MEMORY", `Process ${pid} cannot be written at ${hex(address)}`, {
+    present: result.errno === 0 ? `${result.value} of ${data.length} bytes` : errnoName(result.errno),
+  });
+}

@@ -1,0 +1,65 @@
+/**
+ * /proc/PID/map_files/START-END: opens exactly what is mapped, also when its file is unlinked, a memfd, or lies in
+ * another mount namespace (fs/proc/base.c, proc_map_files_get_link(); needs CAP_SYS_ADMIN or CAP_CHECKPOINT_RESTORE).
+ */
+
+import { statfsSync } from "node:fs";
+import type { Mapping } from "./maps.js";
+import { checkedPid, errnoOf, readError } from "./proc-file.js";
+
+/** f_type of hugetlbfs (HUGETLBFS_MAGIC, include/uapi/linux/magic.h). */
+export const HUGETLBFS_MAGIC = 0x958458f6;
+
+/** A mapping of hugetlbfs memory. */
+export interface HugetlbMapping {
+  readonly mapping: Mapping;
+  /** Size of one large page, in bytes. */
+  readonly pageSize: number;
+}
+
+/** @param pid owner of the mapping @returns the path that opens its file, valid as long as the mapping stays as it is */
+export function mapFilesPath(pid: number, mapping: Pick<Mapping, "start" | "end">): string {
+  return `/proc/${checkedPid(pid)}/map_files/${mapping.start.toString(16)}-${mapping.end.toString(16)}`;
+}
+
+/**
+ * @param pid owner of the mapping
+ * @param mapping one with a file behind it
+ * @returns the large page size in bytes, or undefined when the mapping is not hugetlbfs or has changed meanwhile
+ * @throws LinuxError HM_PROC_DENIED, HM_PROC_READ
+ */
+export function hugetlbPageSize(pid: number, mapping: Mapping): number | undefined {
+  if (mapping.inode === 0n) return undefined;
+  const path = mapFilesPath(pid, mapping);
+  try {
+    const stats = statfsSync(path);
+    // hugetlbfs_statfs() sets f_bsize to the large page size of the mount.
+    return stats.type === HUGETLBFS_MAGIC ? stats.bsize : undefined;
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT") return undefined;
+    throw readError(path, error);
+  }
+}
+
+/**
+ * Finds all hugetlbfs mappings with one statfs per device: every file of one hugetlbfs mount has its page size.
+ *
+ * @param pid owner of the mappings
+ * @param mappings as readMaps gives them
+ * @returns those on hugetlbfs, ascending
+ * @throws LinuxError HM_PROC_DENIED, HM_PROC_READ
+ */
+export function hugetlbMappings(pid: number, mappings: readonly Mapping[]): HugetlbMapping[] {
+  const sizes = new Map<string, number | undefined>();
+  const found: HugetlbMapping[] = [];
+  for (const mapping of mappings) {
+    if (mapping.inode === 0n) continue;
+    let pageSize = sizes.get(mapping.device);
+    if (pageSize === undefined && !sizes.has(mapping.device)) {
+      pageSize = hugetlbPageSize(pid, mapping);
+      sizes.set(mapping.device, pageSize);
+    }
+    if (pageSize !== undefined) found.push({ mapping, pageSize });
+  }
+  return found;
+}

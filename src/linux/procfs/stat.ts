@@ -1,0 +1,63 @@
+/**
+ * /proc/PID/stat (fs/proc/array.c, do_task_stat(); proc_pid_stat(5)).
+ *
+ * A pid together with its start time names one process for the life of the machine: pids are used again.
+ */
+
+import { formatError, procPath, readText } from "./proc-file.js";
+
+/** The fields Hugemend needs. */
+export interface ProcessStat {
+  readonly pid: number;
+  /** Command name as it is: it may contain blanks, parentheses and newlines. */
+  readonly comm: string;
+  readonly state: string;
+  readonly ppid: number;
+  /** Start time in clock ticks (USER_HZ, 100 a second) since boot: field 22. */
+  readonly startTime: bigint;
+}
+
+const FORM = "PID (COMM) STATE PPID … STARTTIME …";
+
+/**
+ * @param text the whole of a stat file
+ * @returns its fields; the name ends at the *last* closing parenthesis, for none can follow it
+ * @throws LinuxError HM_PROC_FORMAT
+ */
+export function parseStat(text: string): ProcessStat {
+  const open = text.indexOf(" (");
+  const close = text.lastIndexOf(") ");
+  const pid = text.slice(0, Math.max(open, 0));
+  // After the name come fields 3, 4, …: state, ppid, …; start time is field 22.
+  const fields = text
+    .slice(close + 2)
+    .trimEnd()
+    .split(" ");
+  const [state, ppid] = fields;
+  const startTime = fields[19];
+  if (
+    open < 1 ||
+    close < open + 2 ||
+    !/^\d{1,7}$/.test(pid) ||
+    state === undefined ||
+    !/^[A-Za-z]$/.test(state) ||
+    ppid === undefined ||
+    !/^\d{1,7}$/.test(ppid) ||
+    startTime === undefined ||
+    !/^\d{1,20}$/.test(startTime)
+  ) {
+    throw formatError("/proc/PID/stat", FORM, text);
+  }
+  return {
+    pid: Number(pid),
+    comm: text.slice(open + 2, close),
+    state,
+    ppid: Number(ppid),
+    startTime: BigInt(startTime),
+  };
+}
+
+/** @param pid a process or thread id @throws LinuxError HM_PROC_… as in proc-file.ts */
+export function readStat(pid: number): ProcessStat {
+  return parseStat(readText(procPath(pid, "stat")));
+}
