@@ -1,0 +1,50 @@
+import { closeSync, constants, fsyncSync, mkdirSync, openSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
+import { ledgerIoError } from "./io-error.js";
+import { LedgerError } from "./ledger-error.js";
+
+/** What tells one process from every other of this boot. */
+export interface ProcessIdentity {
+  readonly pid: number;
+  /** Clock ticks since boot (proc_pid_stat(5), field 22); a string or bigint because it may exceed 2^53. */
+  readonly startTime: string | bigint | number;
+}
+
+/** Where the ledger of a process stands. @throws LedgerError HM_LEDGER_PATH for numbers that are none */
+export function ledgerPath(dir: string, id: ProcessIdentity): string {
+  const name = `${id.pid}-${id.startTime}`;
+  if (!/^[0-9]{1,10}-[0-9]{1,20}$/.test(name)) {
+    throw new LedgerError("HM_LEDGER_PATH", "A ledger is named after a pid and a start time", {
+      present: name,
+      expected: "two whole numbers",
+    });
+  }
+  return join(dir, `${name}.jsonl`);
+}
+
+/**
+ * Creates the ledger folder, mode 0700, and those above it, durably. An existing one is left as it is.
+ * @throws LedgerError HM_LEDGER_READ_ONLY, HM_LEDGER_DENIED, HM_LEDGER_PATH, …
+ */
+export function prepareFolder(dir: string): void {
+  try {
+    const first = mkdirSync(dir, { recursive: true, mode: 0o700 });
+    if (first === undefined) return;
+    for (let at = resolve(dir); at.length >= first.length; at = dirname(at)) syncFolder(dirname(at));
+  } catch (error) {
+    throw error instanceof LedgerError ? error : ledgerIoError(error, dir, "created");
+  }
+}
+
+/** Puts the names in a folder on the disk (fsync(2): a file's own fsync does not). @throws LedgerError */
+export function syncFolder(dir: string): void {
+  let fd = -1;
+  try {
+    fd = openSync(dir, constants.O_RDONLY | constants.O_DIRECTORY);
+    fsyncSync(fd);
+  } catch (error) {
+    throw ledgerIoError(error, dir, "put on the disk");
+  } finally {
+    if (fd !== -1) closeSync(fd);
+  }
+}
