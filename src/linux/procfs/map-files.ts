@@ -22,19 +22,14 @@ export function mapFilesPath(pid: number, mapping: Pick<Mapping, "start" | "end"
   return `/proc/${checkedPid(pid)}/map_files/${mapping.start.toString(16)}-${mapping.end.toString(16)}`;
 }
 
-/**
- * @param pid owner of the mapping
- * @param mapping one with a file behind it
- * @returns the large page size in bytes, or undefined when the mapping is not hugetlbfs or has changed meanwhile
- * @throws LinuxError HM_PROC_DENIED, HM_PROC_READ
- */
-export function hugetlbPageSize(pid: number, mapping: Mapping): number | undefined {
-  if (mapping.inode === 0n) return undefined;
+/** 0 for a file that is not on hugetlbfs; undefined when the mapping has changed, so that nothing is known. */
+function pageSizeOrZero(pid: number, mapping: Mapping): number | undefined {
+  if (mapping.inode === 0n) return 0;
   const path = mapFilesPath(pid, mapping);
   try {
     const stats = statfsSync(path);
-    // hugetlbfs_statfs() sets f_bsize to the large page size of the mount.
-    return stats.type === HUGETLBFS_MAGIC ? stats.bsize : undefined;
+    // hugetlbfs_statfs() (fs/hugetlbfs/inode.c) sets f_bsize to the large page size of the mount.
+    return stats.type === HUGETLBFS_MAGIC ? stats.bsize : 0;
   } catch (error) {
     if (errnoOf(error) === "ENOENT") return undefined;
     throw readError(path, error);
@@ -42,24 +37,34 @@ export function hugetlbPageSize(pid: number, mapping: Mapping): number | undefin
 }
 
 /**
+ * @param pid owner of the mapping
+ * @param mapping any mapping of the process
+ * @returns the large page size in bytes, or undefined when the mapping is not hugetlbfs or has changed meanwhile
+ * @throws LinuxError HM_PROC_DENIED, HM_PROC_READ, HM_BAD_PID
+ */
+export function hugetlbPageSize(pid: number, mapping: Mapping): number | undefined {
+  const size = pageSizeOrZero(pid, mapping);
+  return size === 0 ? undefined : size;
+}
+
+/**
  * Finds all hugetlbfs mappings with one statfs per device: every file of one hugetlbfs mount has its page size.
+ * A mapping that changes while this runs is left out, and tells nothing about the others on its device.
  *
  * @param pid owner of the mappings
  * @param mappings as readMaps gives them
  * @returns those on hugetlbfs, ascending
- * @throws LinuxError HM_PROC_DENIED, HM_PROC_READ
+ * @throws LinuxError HM_PROC_DENIED, HM_PROC_READ, HM_BAD_PID
  */
 export function hugetlbMappings(pid: number, mappings: readonly Mapping[]): HugetlbMapping[] {
-  const sizes = new Map<string, number | undefined>();
+  const sizes = new Map<string, number>();
   const found: HugetlbMapping[] = [];
   for (const mapping of mappings) {
     if (mapping.inode === 0n) continue;
-    let pageSize = sizes.get(mapping.device);
-    if (pageSize === undefined && !sizes.has(mapping.device)) {
-      pageSize = hugetlbPageSize(pid, mapping);
-      sizes.set(mapping.device, pageSize);
-    }
-    if (pageSize !== undefined) found.push({ mapping, pageSize });
+    const pageSize = sizes.get(mapping.device) ?? pageSizeOrZero(pid, mapping);
+    if (pageSize === undefined) continue;
+    sizes.set(mapping.device, pageSize);
+    if (pageSize !== 0) found.push({ mapping, pageSize });
   }
   return found;
 }

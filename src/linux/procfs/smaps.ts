@@ -8,6 +8,7 @@
 
 import { closeSync, openSync, readSync } from "node:fs";
 import type { Hva } from "../address.js";
+import { LinuxError } from "../linux-error.js";
 import { type Mapping, parseMapsLine } from "./maps.js";
 import { formatError, procPath, readError, readText } from "./proc-file.js";
 
@@ -121,9 +122,7 @@ export function readSmapsEntry(pid: number, start: Hva): SmapsEntry | undefined 
       closeSync(fd);
     }
   } catch (error) {
-    throw error instanceof Error && "code" in error && String(error.code).startsWith("HM_")
-      ? error
-      : readError(path, error);
+    throw error instanceof LinuxError ? error : readError(path, error);
   }
 }
 

@@ -1,0 +1,121 @@
+/**
+ * Open descriptors of a process: /proc/PID/fd (where each points) and /proc/PID/fdinfo (with which flags;
+ * fs/proc/fd.c, seq_show()). This is how Hugemend learns of disk I/O that bypasses the page tables.
+ */
+
+import { LinuxError } from "../linux-error.js";
+import {
+  decimalNames,
+  errnoOf,
+  formatError,
+  listDirectory,
+  procPath,
+  readLink,
+  readText,
+} from "./proc-file.js";
+
+/** What stands behind a descriptor, as far as it matters to a recovery. */
+export type DescriptorKind =
+  | "file"
+  | "socket"
+  | "pipe"
+  | "kvm"
+  | "kvm-vm"
+  | "kvm-vcpu"
+  | "io_uring"
+  | "eventfd"
+  | "eventpoll"
+  | "signalfd"
+  | "timerfd"
+  | "userfaultfd"
+  | "vfio"
+  | "iommufd"
+  | "vhost"
+  | "memfd"
+  | "anon";
+
+/** One open descriptor. */
+export interface Descriptor {
+  readonly fd: number;
+  /** Where /proc/PID/fd/N points. */
+  readonly link: string;
+  readonly kind: DescriptorKind;
+  /** Open flags (O_…), as numbered on the machine that is running. */
+  readonly flags: number;
+  /** O_DIRECT is set: the device may write into the process's memory behind the page tables. */
+  readonly direct: boolean;
+}
+
+/** The common head of every fdinfo file. */
+export interface DescriptorInfo {
+  readonly pos: bigint;
+  readonly flags: number;
+}
+
+/** O_DIRECT differs: arch/arm64/include/uapi/asm/fcntl.h, otherwise include/uapi/asm-generic/fcntl.h. */
+const O_DIRECT: Readonly<Record<string, number>> = { x64: 0o40000, arm64: 0o200000 };
+
+/** @param flags O_… bits @param arch as in process.arch @returns whether O_DIRECT is among them */
+export function isDirect(flags: number, arch: string = process.arch): boolean {
+  return (flags & (O_DIRECT[arch] ?? 0o40000)) !== 0;
+}
+
+/**
+ * @param text the whole of an fdinfo file
+ * @returns position and flags; lines of special descriptors are not looked at
+ * @throws LinuxError HM_PROC_FORMAT
+ */
+export function parseFdinfo(text: string): DescriptorInfo {
+  const pos = /^pos:\t(-?\d{1,19})$/m.exec(text)?.[1];
+  const flags = /^flags:\t([0-7]{1,11})$/m.exec(text)?.[1];
+  if (pos === undefined || flags === undefined)
+    throw formatError("/proc/PID/fdinfo/N", "pos: N and flags: OCTAL", text);
+  return { pos: BigInt(pos), flags: Number.parseInt(flags, 8) };
+}
+
+const ANONYMOUS: Readonly<Record<string, DescriptorKind>> = {
+  "kvm-vm": "kvm-vm",
+  "[io_uring]": "io_uring",
+  "[eventfd]": "eventfd",
+  "[eventpoll]": "eventpoll",
+  "[signalfd]": "signalfd",
+  "[timerfd]": "timerfd",
+  "[userfaultfd]": "userfaultfd",
+};
+
+/** @param link where /proc/PID/fd/N points @returns its kind; `file` for every ordinary path */
+export function descriptorKind(link: string): DescriptorKind {
+  if (link.startsWith("anon_inode:")) {
+    const name = link.slice("anon_inode:".length);
+    if (name.startsWith("kvm-vcpu")) return "kvm-vcpu";
+    if (name.startsWith("[vfio") || name.startsWith("vfio")) return "vfio";
+    return ANONYMOUS[name] ?? "anon";
+  }
+  if (link.startsWith("socket:[")) return "socket";
+  if (link.startsWith("pipe:[")) return "pipe";
+  if (link.startsWith("/memfd:")) return "memfd";
+  if (link === "/dev/kvm") return "kvm";
+  if (link.startsWith("/dev/vfio/")) return "vfio";
+  if (link === "/dev/iommu") return "iommufd";
+  if (link.startsWith("/dev/vhost-")) return "vhost";
+  return "file";
+}
+
+/**
+ * @param pid a process id
+ * @returns its descriptors, ascending; those closed while this runs are left out
+ * @throws LinuxError HM_PROC_GONE when the process has ended, HM_PROC_DENIED, HM_PROC_FORMAT
+ */
+export function readDescriptors(pid: number): Descriptor[] {
+  const found: Descriptor[] = [];
+  for (const fd of decimalNames(listDirectory(procPath(pid, "fd")), 0)) {
+    try {
+      const link = readLink(procPath(pid, `fd/${fd}`));
+      const { flags } = parseFdinfo(readText(procPath(pid, `fdinfo/${fd}`)));
+      found.push({ fd, link, kind: descriptorKind(link), flags, direct: isDirect(flags) });
+    } catch (error) {
+      if (!(error instanceof LinuxError) || errnoOf(error) !== "HM_PROC_GONE") throw error;
+    }
+  }
+  return found;
+}
