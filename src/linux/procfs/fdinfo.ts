@@ -67,7 +67,7 @@ export function isDirect(flags: number, arch: string = process.arch): boolean {
  */
 export function parseFdinfo(text: string): DescriptorInfo {
   const pos = /^pos:\t(-?\d{1,19})$/m.exec(text)?.[1];
-  const flags = /^flags:\t([0-7]{1,11})$/m.exec(text)?.[1];
+  const flags = /^flags:\t([0-7]{1,12})$/m.exec(text)?.[1];
   if (pos === undefined || flags === undefined)
     throw formatError("/proc/PID/fdinfo/N", "pos: N and flags: OCTAL", text);
   return { pos: BigInt(pos), flags: Number.parseInt(flags, 8) };
