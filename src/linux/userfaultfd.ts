@@ -3,7 +3,7 @@
  * (addresses are always those of the process that created it).
  */
 
-import { hex, type Hva } from "./address.js";
+import { type Hva, hex } from "./address.js";
 import { errnoName } from "./errno.js";
 import { ioctlRequest } from "./ioctl.js";
 import { LinuxError } from "./linux-error.js";
@@ -13,12 +13,12 @@ import { trySystemCall } from "./system-call.js";
 
 const TYPE = 0xaa;
 /** Request numbers; asserted against the kernel's values in the unit test. */
-export const userfaultfdRequest = {
+export const userfaultfdRequest: Readonly<Record<"API" | "REGISTER" | "UNREGISTER" | "POISON", number>> = {
   API: ioctlRequest("read-write", TYPE, 0x3f, 24),
   REGISTER: ioctlRequest("read-write", TYPE, 0x00, 32),
   UNREGISTER: ioctlRequest("read", TYPE, 0x01, 16),
   POISON: ioctlRequest("read-write", TYPE, 0x08, 32),
-} as const;
+};
 
 /** Flag of userfaultfd(2): handle only faults from user mode, which needs no privilege. */
 export const UFFD_USER_MODE_ONLY = 1;
@@ -30,19 +30,30 @@ const MODE_MISSING = 1n;
 
 const scratch = allocateNative(4096);
 
-function control(descriptor: number, name: keyof typeof userfaultfdRequest, words: readonly bigint[]): number {
+function control(
+  descriptor: number,
+  name: keyof typeof userfaultfdRequest,
+  words: readonly bigint[],
+): number {
   words.forEach((word, index) => {
     scratch.bytes.writeBigUInt64LE(word, index * 8);
   });
   return trySystemCall("ioctl", descriptor, userfaultfdRequest[name], scratch.address).errno;
 }
 
-function mustControl(descriptor: number, name: keyof typeof userfaultfdRequest, words: readonly bigint[]): void {
+function mustControl(
+  descriptor: number,
+  name: keyof typeof userfaultfdRequest,
+  words: readonly bigint[],
+): void {
   const error = control(descriptor, name, words);
   if (error === 0) return;
   throw new LinuxError("HM_USERFAULTFD", `UFFDIO_${name} failed`, {
     present: `${errnoName(error)} for ${words.map(hex).join(", ")}`,
-    remedy: name === "API" ? "Poison markers need Linux 6.6 or later with CONFIG_USERFAULTFD" : "The mapping was left as it was",
+    remedy:
+      name === "API"
+        ? "Poison markers need Linux 6.6 or later with CONFIG_USERFAULTFD"
+        : "The mapping was left as it was",
   });
 }
 

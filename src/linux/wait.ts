@@ -1,4 +1,4 @@
-/** Waiting for traced threads: wait4(2). */
+/** Waiting for traced threads: wait4(2), never blocking. */
 
 import { errno } from "./errno.js";
 import { allocateNative } from "./native-memory.js";
@@ -16,28 +16,31 @@ export interface ThreadEvent {
   readonly status: WaitStatus;
 }
 
-function wait(tid: number, options: number): ThreadEvent | undefined {
+/** `nothing-yet`: traced, but no news. `none-left`: not (or no longer) traced by us. */
+export type NoEvent = "nothing-yet" | "none-left";
+
+function poll(tid: number): ThreadEvent | NoEvent {
   for (;;) {
-    const result = trySystemCall("wait4", tid, scratch.address, options | __WALL, 0);
+    const result = trySystemCall("wait4", tid, scratch.address, WNOHANG | __WALL, 0);
     if (result.errno === errno.EINTR) continue;
-    if (result.errno === errno.ECHILD) return undefined;
+    if (result.errno === errno.ECHILD) return "none-left";
     if (result.errno !== 0) throw new SystemCallError("wait4", result.errno);
-    if (result.value === 0n) return undefined;
+    if (result.value === 0n) return "nothing-yet";
     return { tid: Number(result.value), status: decodeWaitStatus(scratch.bytes.readInt32LE(0)) };
   }
 }
 
-/** The next event of any traced thread, if there is one now. Never blocks. @throws SystemCallError */
-export function pollAnyThread(): ThreadEvent | undefined {
-  return wait(-1, WNOHANG);
+/** The next event of any traced thread. This process must have no children of its own: their end would be taken. @throws SystemCallError */
+export function pollAnyThread(): ThreadEvent | NoEvent {
+  return poll(-1);
 }
 
-/** The next event of one traced thread, if there is one now. Never blocks. @throws SystemCallError */
-export function pollThread(tid: number): ThreadEvent | undefined {
-  return wait(tid, WNOHANG);
+/** The next event of one traced thread. @throws SystemCallError */
+export function pollThread(tid: number): ThreadEvent | NoEvent {
+  return poll(tid);
 }
 
-/** Blocks until a traced thread does something; undefined if it is no longer ours. @throws SystemCallError */
-export function waitForThread(tid: number): ThreadEvent | undefined {
-  return wait(tid, 0);
+/** Lets other threads have the processor, should they want it: sched_yield(2). */
+export function yieldProcessor(): void {
+  trySystemCall("sched_yield");
 }

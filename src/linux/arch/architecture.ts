@@ -22,6 +22,7 @@ export type SystemCallName =
   | "ptrace"
   | "rt_sigaction"
   | "rt_tgsigqueueinfo"
+  | "sched_yield"
   | "tgkill"
   | "userfaultfd"
   | "wait4";

@@ -1,0 +1,194 @@
+/**
+ * Remote system calls: a stopped thread lends its registers for as long as this scope lives.
+ *
+ * The scope first writes a signal frame with everything the thread had (registers, vector state, signal mask) below its red
+ * zone, and points its stack there. From then on the thread has a way back of its own: whatever system call it is in, it
+ * returns through the frame if nobody stops it. So the tracer may die at any instruction of this file.
+ */
+
+import { type Hva, hva } from "../linux/address.js";
+import type { Registers, SystemCallName } from "../linux/arch/architecture.js";
+import { currentArchitecture } from "../linux/arch/current.js";
+import { errnoName } from "../linux/errno.js";
+import { writeProcess } from "../linux/process-memory.js";
+import * as ptrace from "../linux/ptrace.js";
+import { maskAllBut, signal } from "../linux/signals.js";
+import { systemCall } from "../linux/system-call.js";
+import { ptraceEvent } from "../linux/wait-status.js";
+import type { Gadgets } from "./gadgets.js";
+import { nextStop } from "./stop-wait.js";
+import { TraceeError } from "./tracee-error.js";
+
+/** A remote system call that the kernel refused. */
+export class RemoteCallError extends TraceeError {
+  override readonly name: string = "RemoteCallError";
+  readonly errno: number;
+
+  constructor(call: SystemCallName, errno: number) {
+    super("HM_REMOTE_CALL", `${call} failed in the traced process`, { present: errnoName(errno) });
+    this.errno = errno;
+  }
+}
+
+/** Bytes below the signal frame for arguments passed by address. */
+const DATA_SIZE = 1024;
+
+/** Use with `using`: leaving the scope gives everything back. */
+export class RemoteCalls implements Disposable {
+  readonly pid: number;
+  readonly tid: number;
+  readonly #gadgets: Gadgets;
+  readonly #saved: Registers;
+  readonly #mask: bigint;
+  readonly #stack: bigint;
+  #calls = 0;
+  #stoppedByGroup = false;
+  #alive = true;
+
+  private constructor(
+    pid: number,
+    tid: number,
+    gadgets: Gadgets,
+    saved: Registers,
+    mask: bigint,
+    stack: bigint,
+  ) {
+    this.pid = pid;
+    this.tid = tid;
+    this.#gadgets = gadgets;
+    this.#saved = saved;
+    this.#mask = mask;
+    this.#stack = stack;
+  }
+
+  /**
+   * @param pid the process
+   * @param tid a thread of it in a ptrace stop other than group-stop
+   * @param gadgets from findGadgets
+   * @throws LinuxError, SystemCallError: nothing was changed
+   */
+  static enter(pid: number, tid: number, gadgets: Gadgets): RemoteCalls {
+    const codec = currentArchitecture().registers;
+    const saved = ptrace.readRegisters(tid);
+    const mask = ptrace.readSignalMask(tid);
+    const frame = codec.signalFrame(saved, ptrace.readVectorState(tid), mask, gadgets.restore);
+    // SAFETY: below the red zone nothing of the thread's is kept; dying here leaves unused bytes on its stack.
+    writeProcess(pid, hva(frame.address), frame.bytes);
+    const scope = new RemoteCalls(pid, tid, gadgets, saved, mask, frame.address);
+    // SAFETY: the frame is in place, so a thread let go with these registers makes a harmless getpid and comes back through it.
+    // The signal mask is only changed after that: otherwise our death would leave the thread deaf.
+    ptrace.writeRegisters(tid, scope.#registersFor("getpid", []));
+    ptrace.writeSignalMask(tid, maskAllBut());
+    return scope;
+  }
+
+  /** Address of DATA_SIZE bytes in the tracee for arguments passed by address. */
+  get data(): Hva {
+    return hva(this.#stack - BigInt(DATA_SIZE));
+  }
+
+  /** The thread's own blocked signals, which it gets back; bit 0 is signal 1. */
+  get signalMask(): bigint {
+    return this.#mask;
+  }
+
+  /**
+   * One system call in the tracee.
+   *
+   * @param name the call
+   * @param words arguments; addresses are the tracee's
+   * @returns its result
+   * @throws RemoteCallError with the kernel's error number; TraceeError HM_TRACEE_GONE or HM_TRACEE_STUCK
+   */
+  call(name: SystemCallName, ...words: readonly (bigint | number)[]): bigint {
+    // SAFETY: the registers lead through one system call back to the signal frame; what the call changes is the caller's matter.
+    ptrace.writeRegisters(this.tid, this.#registersFor(name, words.map(BigInt)));
+    this.#calls += 1;
+    this.#toSystemCallStop(); // entry
+    this.#toSystemCallStop(); // exit
+    const architecture = currentArchitecture();
+    const registers = ptrace.readRegisters(this.tid);
+    const expected = this.#gadgets.call + BigInt(architecture.callGadgetReturn);
+    if (architecture.registers.instructionPointer(registers) !== expected) {
+      throw new TraceeError(
+        "HM_TRACEE_CONFUSED",
+        `Thread ${this.tid} did not return from ${name} where it must`,
+      );
+    }
+    const result = architecture.registers.callResult(registers);
+    if (result < 0n && result >= -4095n) throw new RemoteCallError(name, Number(-result));
+    return result;
+  }
+
+  #registersFor(name: SystemCallName, words: readonly bigint[]): Registers {
+    const { registers, systemCalls } = currentArchitecture();
+    return registers.forCall(
+      this.#saved,
+      { number: systemCalls[name], words },
+      this.#gadgets.call,
+      this.#stack,
+    );
+  }
+
+  #toSystemCallStop(): void {
+    for (;;) {
+      ptrace.resumeToSystemCall(this.tid);
+      const { status } = nextStop(this.tid);
+      if (status.kind === "system-call") return;
+      if (status.kind === "exited" || status.kind === "killed") {
+        this.#alive = false;
+        throw new TraceeError("HM_TRACEE_GONE", `Thread ${this.tid} ended during a remote call`);
+      }
+      const stopping = status.kind === "signal" && status.signal === signal.SIGSTOP;
+      const groupStop =
+        status.kind === "event" && status.event === ptraceEvent.STOP && status.signal !== signal.SIGTRAP;
+      // Everything else is blocked, so only a stop can come here; it is repeated once the scope is left.
+      if (stopping || groupStop) this.#stoppedByGroup = true;
+      else if (status.kind === "signal") {
+        throw new TraceeError("HM_TRACEE_CONFUSED", `Thread ${this.tid} got a signal in a remote call`, {
+          present: `signal ${status.signal}`,
+        });
+      }
+    }
+  }
+
+  /** Gives mask and registers back. The thread stays stopped; a signal it had stopped for is gone if there was a call. */
+  [Symbol.dispose](): void {
+    if (!this.#alive) return;
+    try {
+      if (this.#calls > 0 && currentArchitecture().registers.restartPending(this.#saved))
+        this.#backIntoSignalHandling();
+      // SAFETY: mask before registers: until the registers are its own, the thread's way back restores the mask as well.
+      ptrace.writeSignalMask(this.tid, this.#mask);
+      ptrace.writeRegisters(this.tid, this.#saved);
+      if (this.#stoppedByGroup) systemCall("tgkill", this.pid, this.tid, signal.SIGSTOP);
+    } catch (error) {
+      // The thread was killed meanwhile: there is nothing left to give back to. Anything else is a fault of ours.
+      if (!isGone(error)) throw error;
+    }
+  }
+
+  /**
+   * A thread that was interrupted in a system call is restarted by the kernel only on its way out of signal handling
+   * (arch_do_signal_or_restart). Our last call left it at a system call exit, past that point: bring it there again.
+   */
+  #backIntoSignalHandling(): void {
+    // SAFETY: the interrupt is pending before the thread is resumed, so it stops before it runs an instruction.
+    ptrace.interrupt(this.tid);
+    for (;;) {
+      ptrace.resume(this.tid, 0);
+      const { status } = nextStop(this.tid);
+      if (status.kind === "event" && status.event === ptraceEvent.STOP) {
+        if (status.signal !== signal.SIGTRAP) this.#stoppedByGroup = true;
+        return;
+      }
+      if (status.kind === "signal" && status.signal === signal.SIGSTOP) this.#stoppedByGroup = true;
+    }
+  }
+}
+
+/** Whether an error of ptrace says that the thread no longer exists. */
+export function isGone(error: unknown): boolean {
+  if (error instanceof TraceeError) return error.code === "HM_TRACEE_GONE";
+  return error instanceof Error && "errno" in error && error.errno === 3;
+}

@@ -1,0 +1,37 @@
+/** Waiting for one thread's next stop, synchronously and with a deadline. */
+
+import { pollThread, type ThreadEvent, yieldProcessor } from "../linux/wait.js";
+import { TraceeError } from "./tracee-error.js";
+
+/** How long a thread may take to stop. A system call of ours takes microseconds; a machine under emulation is 100 times slower. */
+const DEADLINE_MS = 5000;
+/** Up to here we ask again at once: sleeping would cost more than the wait. */
+const SPIN_MS = 0.3;
+
+const sleeper = new Int32Array(new SharedArrayBuffer(4));
+
+/**
+ * @param tid a thread that was told to run or to stop
+ * @returns its next event
+ * @throws TraceeError HM_TRACEE_STUCK if nothing happens in time, HM_TRACEE_GONE if the thread is no longer ours
+ */
+export function nextStop(tid: number): ThreadEvent {
+  const start = performance.now();
+  for (;;) {
+    const event = pollThread(tid);
+    if (event === "none-left") {
+      throw new TraceeError("HM_TRACEE_GONE", `Thread ${tid} is gone`, { expected: "a traced thread" });
+    }
+    if (event !== "nothing-yet") return event;
+    const waited = performance.now() - start;
+    if (waited > DEADLINE_MS) {
+      throw new TraceeError("HM_TRACEE_STUCK", `Thread ${tid} does not stop`, {
+        present: `nothing for ${DEADLINE_MS} ms`,
+        expected: "a stop within microseconds",
+        remedy: "It may wait for storage; it was left to itself",
+      });
+    }
+    if (waited < SPIN_MS) yieldProcessor();
+    else Atomics.wait(sleeper, 0, 0, 0.1);
+  }
+}
