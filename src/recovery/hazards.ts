@@ -1,0 +1,40 @@
+/**
+ * What may write into guest RAM behind the page tables. A write through the page tables faults on a poisoned large page; a
+ * device that holds the physical page does not, and would write into a page that nobody reads any more after the swap.
+ */
+
+import { type Descriptor, readDescriptors } from "../linux/procfs/fdinfo.js";
+import type { Mapping } from "../linux/procfs/maps.js";
+
+/** What was found, for people: `O_DIRECT descriptor 12 (/var/lib/disk.img)`. */
+export interface Hazards {
+  /** In-flight disk I/O: ends when QEMU is stopped. */
+  readonly transient: readonly string[];
+  /** Long-term pins by devices: never end by themselves. */
+  readonly pinned: readonly string[];
+}
+
+/** @param descriptors of the process @param mappings of the process */
+export function hazardsOf(descriptors: readonly Descriptor[], mappings: readonly Mapping[]): Hazards {
+  const transient: string[] = [];
+  const pinned: string[] = [];
+  for (const { fd, kind, link, direct } of descriptors) {
+    if (
+      kind === "vfio" ||
+      kind === "iommufd" ||
+      link === "/dev/vhost-vdpa" ||
+      link.startsWith("/dev/vhost-vdpa-")
+    ) {
+      pinned.push(`${kind} descriptor ${fd} (${link})`);
+    } else if (kind === "io_uring") transient.push(`io_uring descriptor ${fd}`);
+    else if (direct) transient.push(`O_DIRECT descriptor ${fd} (${link})`);
+  }
+  // fs/aio.c maps each context's ring as a file named [aio].
+  if (mappings.some((mapping) => mapping.path.startsWith("/[aio]"))) transient.push("Linux AIO context");
+  return { transient, pinned };
+}
+
+/** @throws LinuxError HM_PROC_GONE, HM_PROC_DENIED, HM_PROC_FORMAT */
+export function readHazards(pid: number, mappings: readonly Mapping[]): Hazards {
+  return hazardsOf(readDescriptors(pid), mappings);
+}

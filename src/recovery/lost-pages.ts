@@ -1,0 +1,54 @@
+/** Marking lost pages so that whoever touches one gets a fresh SIGBUS with its exact address. */
+
+import { type Hva, hva } from "../linux/address.js";
+import { closeDescriptor, takeDescriptor } from "../linux/pidfd.js";
+import {
+  enablePoison,
+  markPoisoned,
+  registerRange,
+  UFFD_CLOEXEC,
+  UFFD_USER_MODE_ONLY,
+  unregisterRange,
+} from "../linux/userfaultfd.js";
+import type { RemoteCalls } from "../tracee/remote-calls.js";
+import { SMALL_PAGE } from "./large-page.js";
+
+/** The system calls this needs in the tracee. */
+export type LostPageCalls = Pick<RemoteCalls, "call">;
+
+/**
+ * Leaves poison markers in the page tables of a replacement that is not in place yet. They need no privilege in the tracee,
+ * outlive the userfaultfd, and move with mremap(2).
+ *
+ * @param remote a borrowed thread of the tracee
+ * @param processDescriptor pidfd of the tracee
+ * @param region where the replacement is mapped in the tracee, nothing of it touched yet
+ * @param size its bytes
+ * @param lost byte offsets of the lost 4 KiB pages
+ * @throws LinuxError HM_USERFAULTFD, TraceeError HM_REMOTE_CALL
+ */
+export function markLostPages(
+  remote: LostPageCalls,
+  processDescriptor: number,
+  region: Hva,
+  size: number,
+  lost: readonly number[],
+): void {
+  if (lost.length === 0) return;
+  // SAFETY: a descriptor nobody in the tracee knows of, closed below; left open by our death it watches nothing that is in use.
+  const theirs = Number(remote.call("userfaultfd", UFFD_USER_MODE_ONLY | UFFD_CLOEXEC));
+  try {
+    const ours = takeDescriptor(processDescriptor, theirs);
+    try {
+      enablePoison(ours);
+      registerRange(ours, region, size);
+      for (const offset of lost) markPoisoned(ours, hva(region + BigInt(offset)), SMALL_PAGE);
+      unregisterRange(ours, region, size);
+    } finally {
+      closeDescriptor(ours);
+    }
+  } finally {
+    // SAFETY: the descriptor is ours by right, see above.
+    remote.call("close", theirs);
+  }
+}

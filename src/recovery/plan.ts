@@ -1,0 +1,101 @@
+/** Step 3 of the walk: what to do about an error. Pure: no I/O, the same facts give the same plan. */
+
+import type { HugemendCode } from "../errors.js";
+import { hex } from "../linux/address.js";
+import type { SalvageSupport } from "../linux/procfs/kernel-version.js";
+import type { Hazards } from "./hazards.js";
+import type { LargePage } from "./large-page.js";
+
+/** When to pause the whole VM for a recovery. */
+export type QuiescePolicy = "auto" | "always" | "never";
+
+/** All that a plan depends on. */
+export interface PlanFacts {
+  readonly page: LargePage;
+  readonly salvage: SalvageSupport;
+  /** `uname -r`, for the reason. */
+  readonly kernel: string;
+  readonly hazards: Hazards;
+  readonly quiesce: QuiescePolicy;
+  /** Whether QEMU can be asked to pause. */
+  readonly hasQmp: boolean;
+  /** Other processes that map the same file, for people: `1234 (virtiofsd)`. */
+  readonly sharers: readonly string[];
+  /** Mappings the process has, and may have (vm.max_map_count). */
+  readonly mappings: number;
+  readonly mappingsLimit: number;
+}
+
+/** What to do. A refusal leaves everything as it would be without Hugemend. */
+export type Plan =
+  | { readonly action: "recover"; readonly quiesce: boolean; readonly why: string }
+  | { readonly action: "refuse"; readonly code: HugemendCode; readonly message: string };
+
+/** A swap splits one mapping in three and needs one more for a moment; mremap(2) itself wants some room. */
+const SPARE_MAPPINGS = 16;
+
+const kernelReasons: Readonly<Record<Exclude<SalvageSupport, "ok">, string>> = {
+  drops: "drops a poisoned large page from its file, so that reading gives zeros instead of data",
+  "all-eio": "reads no byte of a poisoned large page",
+  broken: "may walk into the poison when it reads the page",
+};
+
+/** @returns the plan, with a reason for people */
+export function planRecovery(facts: PlanFacts): Plan {
+  const { page, hazards } = facts;
+  if (!page.mapping.shared) {
+    return refuse(
+      "HM_PLAN_PRIVATE",
+      `RAM at ${hex(page.mapping.start)} is mapped privately, so its file does not hold what the guest wrote. Start QEMU with share=on`,
+    );
+  }
+  if (facts.salvage !== "ok") {
+    return refuse(
+      "HM_PLAN_KERNEL",
+      `Linux ${facts.kernel} ${kernelReasons[facts.salvage]}. Linux 6.6, or 6.8 and later, can`,
+    );
+  }
+  if (hazards.pinned.length > 0) {
+    return refuse(
+      "HM_PLAN_PINNED",
+      `A device may hold the page's physical address: ${hazards.pinned.join(", ")}. It would go on using the old page`,
+    );
+  }
+  if (facts.sharers.length > 0) {
+    return refuse(
+      "HM_PLAN_SHARED_WITH_OTHERS",
+      `Other processes map the same RAM: ${facts.sharers.join(", ")}. They would not see the replacement`,
+    );
+  }
+  if (facts.mappings + SPARE_MAPPINGS > facts.mappingsLimit) {
+    return refuse(
+      "HM_PLAN_MAP_COUNT",
+      `The process has ${facts.mappings} mappings of at most ${facts.mappingsLimit}. Raise vm.max_map_count`,
+    );
+  }
+  return planQuiesce(facts);
+}
+
+function planQuiesce({ quiesce, hazards, hasQmp }: PlanFacts): Plan {
+  const transient = hazards.transient.join(", ");
+  if (quiesce === "never") {
+    return {
+      action: "recover",
+      quiesce: false,
+      why: transient === "" ? "nothing to wait for" : "policy is never",
+    };
+  }
+  if (quiesce === "auto" && transient === "") {
+    return { action: "recover", quiesce: false, why: "nothing writes behind the page tables" };
+  }
+  const why = quiesce === "always" ? "policy is always" : `may write behind the page tables: ${transient}`;
+  if (hasQmp) return { action: "recover", quiesce: true, why };
+  return refuse(
+    "HM_PLAN_NO_QMP",
+    `The VM must be paused first (${why}), but there is no QMP socket. Give --qmp`,
+  );
+}
+
+function refuse(code: HugemendCode, message: string): Plan {
+  return { action: "refuse", code, message };
+}

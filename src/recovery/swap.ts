@@ -1,0 +1,127 @@
+/**
+ * Steps 5 and 6 of the walk: build the replacement aside, then move it over the large page with one mremap(2).
+ *
+ * No instant exists in which the guest could read a hole, or a zero that was data: until the mremap the large page is mapped
+ * (and raises SIGBUS), after it the finished overlay is.
+ */
+
+import { hva } from "../linux/address.js";
+import { mapping, mapShared } from "../linux/native-memory.js";
+import { closeDescriptor, takeDescriptor } from "../linux/pidfd.js";
+import { writeProcess } from "../linux/process-memory.js";
+import { systemCall } from "../linux/system-call.js";
+import type { RemoteCalls } from "../tracee/remote-calls.js";
+import type { LargePage } from "./large-page.js";
+import { markLostPages } from "./lost-pages.js";
+import { overlayName } from "./overlay-name.js";
+import { RecoveryError } from "./recovery-error.js";
+import type { Salvaged, salvage } from "./salvage.js";
+
+/** Named points between which the guard could die; tests end it at each of them. */
+export const swapSteps = [
+  "overlay-created",
+  "overlay-taken",
+  "salvaged",
+  "overlay-mapped",
+  "lost-marked",
+  "advice-copied",
+  "intent-recorded",
+  "swapped",
+  "overlay-closed",
+] as const;
+
+/** One of {@link swapSteps}. */
+export type SwapStep = (typeof swapSteps)[number];
+
+/** What a swap works with. */
+export interface SwapInit {
+  readonly page: LargePage;
+  /** The hugetlbfs file of the page, open for reading. */
+  readonly file: number;
+  /** pidfd of the tracee. */
+  readonly processDescriptor: number;
+  /** madvise(2) advice that the large page's mapping carried and the replacement must carry too. */
+  readonly advice: readonly number[];
+  readonly salvage: typeof salvage;
+  /** Called when all is ready, right before the one step that counts; throws to call it off. */
+  readonly commit: (salvaged: Salvaged) => void;
+  readonly onStep: (step: SwapStep) => void;
+}
+
+const MFD_CLOEXEC = 1;
+
+/**
+ * @param remote a borrowed thread of the tracee
+ * @returns what was copied and what is lost
+ * @throws HugemendError of the step that failed: the mapping is as it was, and what was built is gone again
+ */
+export function swapLargePage(remote: RemoteCalls, init: SwapInit): Salvaged {
+  const { page, onStep } = init;
+  writeProcess(remote.pid, remote.data, Buffer.from(`${overlayName(page)}\0`, "latin1"));
+  // SAFETY: a new descriptor that nothing in the tracee knows of; our death leaves an empty file open there, no more.
+  const theirs = Number(remote.call("memfd_create", remote.data, MFD_CLOEXEC));
+  try {
+    onStep("overlay-created");
+    const salvaged = fillOverlay(theirs, init);
+    onStep("salvaged");
+    const { read, write } = page.mapping;
+    const protection = (read ? mapping.PROT_READ : 0) | (write ? mapping.PROT_WRITE : 0);
+    // SAFETY: a new mapping where nothing was; our death leaves it unused. A new guard finds it by its name and removes it.
+    const region = hva(remote.call("mmap", 0, page.size, protection, mapping.MAP_SHARED, theirs, 0));
+    try {
+      onStep("overlay-mapped");
+      markLostPages(remote, init.processDescriptor, region, page.size, salvaged.lost);
+      onStep("lost-marked");
+      // SAFETY: advice on our own new mapping.
+      for (const advice of init.advice) remote.call("madvise", region, page.size, advice);
+      onStep("advice-copied");
+      init.commit(salvaged);
+      onStep("intent-recorded");
+      moveOver(remote, page, region);
+    } catch (error) {
+      // SAFETY: the region is still our own new mapping: moveOver is the last step, and it failed or was not reached.
+      remote.call("munmap", region, page.size);
+      throw error;
+    }
+    onStep("swapped");
+    return salvaged;
+  } finally {
+    // SAFETY: the mapping holds its own reference to the file.
+    remote.call("close", theirs);
+    onStep("overlay-closed");
+  }
+}
+
+function fillOverlay(theirs: number, init: SwapInit): Salvaged {
+  const { page } = init;
+  const ours = takeDescriptor(init.processDescriptor, theirs);
+  try {
+    init.onStep("overlay-taken");
+    // SAFETY: our own new file.
+    systemCall("ftruncate", ours, page.size);
+    const memory = mapShared(ours, page.size);
+    try {
+      return init.salvage(init.file, page.offset, page.size, memory.address);
+    } finally {
+      memory.release();
+    }
+  } finally {
+    closeDescriptor(ours);
+  }
+}
+
+function moveOver(remote: RemoteCalls, page: LargePage, region: bigint): void {
+  // SAFETY: `base` is one whole large page of the mapping it was classified in, and no thread of the tracee changes QEMU's RAM
+  // mappings while it runs a guest. One call under the kernel's mmap lock: if we die, it has happened or it has not.
+  const moved = remote.call(
+    "mremap",
+    region,
+    page.size,
+    page.size,
+    mapping.MREMAP_MAYMOVE | mapping.MREMAP_FIXED,
+    page.base,
+  );
+  if (moved !== page.base) {
+    throw new RecoveryError("HM_SWAP_ELSEWHERE", "The kernel moved the replacement to another place");
+  }
+}
