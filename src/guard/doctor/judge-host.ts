@@ -1,0 +1,215 @@
+/**
+ * From facts about the machine to findings. Pure: every rule of the host is in this file and in its test.
+ */
+
+import type { HugepagePool } from "../../linux/procfs/hugepages.js";
+import { type SalvageSupport, salvageSupport } from "../../linux/procfs/kernel-version.js";
+import { type Finding, fine, formatBytes, problem } from "./finding.js";
+import type { HostFacts, Platform } from "./host-facts.js";
+
+/** @param platform as Node names it @returns whether Hugemend runs there */
+export function judgePlatform({ os, arch }: Platform): Finding {
+  const code = "HM_DOCTOR_PLATFORM";
+  const cost = "Nothing can be protected from here.";
+  if (os !== "linux") {
+    const message = `This system is ${os}; Hugemend works on Linux only.`;
+    return problem(code, "blocker", { message, cost, fix: "Run it on the Linux machine that runs QEMU." });
+  }
+  if (arch === "x64") return fine(code, "Linux on x86-64.");
+  const message =
+    arch === "arm64"
+      ? "This is arm64, which is prepared but not yet supported."
+      : `The processor is ${arch}; Hugemend knows x86-64 only.`;
+  return problem(code, "blocker", { message, cost, fix: "Use an x86-64 host for now." });
+}
+
+const SALVAGE: Readonly<Record<Exclude<SalvageSupport, "ok">, string>> = {
+  drops: "drops a poisoned large page from its file, so that later reads give zeros",
+  "all-eio": "reports an I/O error for every byte of a poisoned large page",
+  broken: "tests the wrong flag and may read into the poison",
+};
+
+function judgeKernel({ release }: HostFacts): Finding {
+  const support = salvageSupport(release);
+  if (support === "ok") {
+    return fine("HM_DOCTOR_KERNEL", `Linux ${release.text} reads the good part of a poisoned large page.`);
+  }
+  return problem("HM_DOCTOR_KERNEL", "blocker", {
+    message: `Linux ${release.text} ${SALVAGE[support]}.`,
+    cost: "Nothing of a large page can be saved: an error loses all of it, as without Hugemend.",
+    fix: "Boot Linux 6.6, or 6.8 or later.",
+  });
+}
+
+function judgeMemoryFailure({ memoryFailure }: HostFacts): Finding {
+  const code = "HM_DOCTOR_MEMORY_FAILURE";
+  if (memoryFailure.enabled === true)
+    return fine(code, `The kernel handles memory errors (${memoryFailure.source}).`);
+  if (memoryFailure.enabled === undefined) {
+    return problem(code, "warning", {
+      message: `It cannot be seen whether the kernel handles memory errors: ${memoryFailure.source}.`,
+      cost: "Without CONFIG_MEMORY_FAILURE no error is ever reported to QEMU or to Hugemend.",
+      fix: "Make /proc/config.gz, /boot/config-RELEASE or /proc/sys readable.",
+    });
+  }
+  return problem(code, "blocker", {
+    message: `The kernel was built without CONFIG_MEMORY_FAILURE (${memoryFailure.source}).`,
+    cost: "An uncorrectable memory error brings down the whole machine.",
+    fix: "Boot a kernel with CONFIG_MEMORY_FAILURE=y, as distributions ship it.",
+  });
+}
+
+function judgeRecoverySysctl({ recoverySysctl }: HostFacts): Finding[] {
+  // Without the setting there is no memory failure handling either, which has its own finding.
+  if (recoverySysctl === undefined) return [];
+  if (recoverySysctl !== 0) return [fine("HM_DOCTOR_RECOVERY_SYSCTL", "vm.memory_failure_recovery is on.")];
+  return [
+    problem("HM_DOCTOR_RECOVERY_SYSCTL", "blocker", {
+      message: "vm.memory_failure_recovery is 0.",
+      cost: "The kernel panics at the first memory error instead of recovering.",
+      fix: "sysctl -w vm.memory_failure_recovery=1",
+    }),
+  ];
+}
+
+function judgeCorrupted({ corruptedBytes }: HostFacts): Finding[] {
+  if (corruptedBytes === undefined || corruptedBytes === 0) return [];
+  return [
+    problem("HM_DOCTOR_CORRUPTED", "note", {
+      message: `The kernel has taken ${formatBytes(corruptedBytes)} out of use after memory errors (HardwareCorrupted).`,
+      cost: "This machine's memory has failed before and is likely to fail again.",
+      fix: "Look at the system event log for the module and replace it.",
+    }),
+  ];
+}
+
+/** @param pool one pool @returns pages that nobody has been promised */
+export function unpromised(pool: Pick<HugepagePool, "free" | "reserved">): number {
+  return Math.max(pool.free - pool.reserved, 0);
+}
+
+function judgePools({ pools }: HostFacts): Finding[] {
+  const used = pools.filter(({ total }) => total > 0);
+  if (used.length === 0) {
+    return [
+      problem("HM_DOCTOR_POOL", "note", {
+        message: "No large pages are set aside on this machine.",
+        cost: "A virtual machine on ordinary pages loses only 4 KiB to an error and does not need Hugemend.",
+        fix: "Nothing, unless virtual machines shall use large pages: then set vm.nr_hugepages.",
+      }),
+    ];
+  }
+  return used.map((pool) => {
+    const size = formatBytes(pool.pageSize);
+    const counts = `${pool.total} pages of ${size}, ${pool.free} free, ${pool.reserved} of these reserved`;
+    if (unpromised(pool) > 0) return fine("HM_DOCTOR_POOL", `${counts}.`);
+    return problem("HM_DOCTOR_POOL", "warning", {
+      message: `${counts}: no spare page.`,
+      cost: `After an error the ${size} page cannot be put back when the guest restarts; small pages stay in its place.`,
+      fix: `Add a page to /sys/kernel/mm/hugepages/hugepages-${pool.pageSize / 1024}kB/nr_hugepages.`,
+    });
+  });
+}
+
+function judgePtrace(facts: HostFacts): Finding {
+  const code = "HM_DOCTOR_PTRACE";
+  const cost = "Hugemend cannot attach to QEMU.";
+  if (facts.yama === 3) {
+    const fix =
+      "Set kernel.yama.ptrace_scope to 2 or less in /etc/sysctl.d and reboot: 3 cannot be undone at run time.";
+    return problem(code, "blocker", {
+      message: "kernel.yama.ptrace_scope is 3: no process may trace.",
+      cost,
+      fix,
+    });
+  }
+  if (facts.denyPtrace === true) {
+    const message = "The SELinux boolean deny_ptrace is on: no process may trace.";
+    return problem(code, "blocker", { message, cost, fix: "setsebool deny_ptrace off" });
+  }
+  if (!facts.canPtrace) {
+    const message = "This process may not trace others: it has no CAP_SYS_PTRACE.";
+    return problem(code, "blocker", {
+      message,
+      cost,
+      fix: "Run as root, or give the process CAP_SYS_PTRACE.",
+    });
+  }
+  return fine(code, "This process may trace others.");
+}
+
+function judgeMapFiles({ canOpenMapFiles, initialUserNamespace }: HostFacts): Finding {
+  // proc_map_files_get_link() asks for the capability in the first user namespace, not in a container's own.
+  if (canOpenMapFiles && initialUserNamespace)
+    return fine("HM_DOCTOR_MAP_FILES", "This process may open mapped files.");
+  return problem("HM_DOCTOR_MAP_FILES", "blocker", {
+    message: initialUserNamespace
+      ? "This process has neither CAP_SYS_ADMIN nor CAP_CHECKPOINT_RESTORE."
+      : "This process lives in a user namespace of its own, where no capability opens mapped files.",
+    cost: "Hugemend cannot open the file behind the virtual machine's memory, so nothing can be saved.",
+    fix: initialUserNamespace
+      ? "Run as root, or give the process CAP_CHECKPOINT_RESTORE."
+      : "Run on the host itself, or in a container without a user namespace.",
+  });
+}
+
+function judgeNamespace({ initialPidNamespace }: HostFacts): Finding[] {
+  if (initialPidNamespace) return [];
+  return [
+    problem("HM_DOCTOR_NAMESPACE", "warning", {
+      message: "This process lives in a pid namespace of its own (a container).",
+      cost: "Virtual machines, tracers and other mappers outside of it cannot be seen.",
+      fix: "Run on the host, or start the container with the host's pid namespace (--pid=host).",
+    }),
+  ];
+}
+
+function judgeUserfaultfd({ userfaultfd }: HostFacts): Finding {
+  const code = "HM_DOCTOR_USERFAULTFD";
+  const cost = "Lost pages cannot be marked, so no page can be replaced safely.";
+  const reason = userfaultfd.reason === undefined ? "" : ` (${userfaultfd.reason})`;
+  if (!userfaultfd.available) {
+    const fix =
+      "Boot a kernel with CONFIG_USERFAULTFD=y; in a container, allow userfaultfd in its seccomp profile.";
+    return problem(code, "blocker", { message: `userfaultfd cannot be used${reason}.`, cost, fix });
+  }
+  if (!userfaultfd.poison) {
+    const message = `userfaultfd works, but this kernel knows no poison markers${reason}.`;
+    return problem(code, "blocker", { message, cost, fix: "Boot Linux 6.6, or 6.8 or later." });
+  }
+  return fine(code, "userfaultfd works, with poison markers.");
+}
+
+function judgeTracepoint({ tracepoint, tracefsMounted, kernelLog }: HostFacts): Finding {
+  const code = "HM_DOCTOR_TRACEPOINT";
+  if (tracepoint !== undefined) return fine(code, `Memory errors are announced by ${tracepoint}.`);
+  const message = tracefsMounted
+    ? "This kernel has no tracepoint for memory errors."
+    : "tracefs is not mounted, or may not be read.";
+  const fix = tracefsMounted
+    ? "Boot a kernel with CONFIG_MEMORY_FAILURE=y and CONFIG_TRACING=y."
+    : "mount -t tracefs tracefs /sys/kernel/tracing";
+  if (kernelLog) {
+    const cost = "Errors that nobody has touched are learned from the kernel log, a little later.";
+    return problem(code, "note", { message, cost, fix });
+  }
+  const cost =
+    "An error is noticed only when the virtual machine touches the page, for /dev/kmsg may not be read either.";
+  return problem(code, "warning", { message, cost, fix });
+}
+
+/** @param facts as collected @returns findings in the order in which they matter */
+export function judgeHost(facts: HostFacts): Finding[] {
+  return [
+    judgeKernel(facts),
+    judgeMemoryFailure(facts),
+    ...judgeRecoverySysctl(facts),
+    ...judgeCorrupted(facts),
+    ...judgePools(facts),
+    judgePtrace(facts),
+    judgeMapFiles(facts),
+    ...judgeNamespace(facts),
+    judgeUserfaultfd(facts),
+    judgeTracepoint(facts),
+  ];
+}
