@@ -22,7 +22,7 @@ function judgeKvm({ qemu, descriptors }: VmInsides): Finding[] {
   if (cpus > 0)
     return [fine("HM_DOCTOR_KVM", `It runs ${cpus} virtual ${cpus === 1 ? "CPU" : "CPUs"} with KVM.`)];
   return [
-    problem("HM_DOCTOR_KVM", "note", {
+    problem("HM_DOCTOR_KVM", "warning", {
       message: "It has no KVM virtual CPUs (emulation, or still starting).",
       cost: "Recovery works, but QEMU cannot hand a lost page to an emulated guest: touching one ends the virtual machine.",
       fix: "Start QEMU with -accel kvm.",

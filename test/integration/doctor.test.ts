@@ -1,0 +1,176 @@
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { describe, it } from "node:test";
+import type { Finding, Severity } from "../../src/guard/doctor/finding.js";
+import { acquire } from "../hugepages.js";
+import { startHolder } from "../hugetlb-holder.js";
+
+const COMMAND = new URL("../../src/cli/doctor.js", import.meta.url).href;
+/** The command alone, so that this test does not depend on the other commands of the program. */
+const PROGRAM = `const { doctorCommand } = await import(${JSON.stringify(COMMAND)});
+await doctorCommand().parseAsync(process.argv.slice(1), { from: "user" });`;
+
+interface Outcome {
+  readonly exitCode: number | string | undefined;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+function doctor(...words: string[]): Promise<Outcome> {
+  return new Promise((resolve) => {
+    const child = execFile(
+      process.execPath,
+      ["--input-type=module", "-e", PROGRAM, "--", ...words],
+      (_error, stdout, stderr) => resolve({ exitCode: child.exitCode ?? undefined, stdout, stderr }),
+    );
+  });
+}
+
+/** Runs doctor on a process and gives what it says about the process: the findings after those of the host. */
+async function examine(
+  pid: number,
+): Promise<{ readonly outcome: Outcome; readonly about: Map<string, Severity[]> }> {
+  const outcome = await doctor("--pid", String(pid), "--json");
+  const answer: { event: string; ok: boolean; findings: Finding[] } = JSON.parse(outcome.stdout);
+  assert.equal(answer.event, "doctor");
+  const blocked = answer.findings.some(({ severity }) => severity === "blocker");
+  assert.equal(answer.ok, !blocked);
+  assert.equal(outcome.exitCode, blocked ? 1 : 0, outcome.stderr);
+  const about = new Map<string, Severity[]>();
+  const first = answer.findings.findIndex(({ code }) => code === "HM_DOCTOR_QEMU");
+  for (const { code, severity } of answer.findings.slice(first)) {
+    about.set(code, [...(about.get(code) ?? []), severity]);
+  }
+  return { outcome, about };
+}
+
+const QEMU = "qemu-system-test";
+
+describe("hugemend doctor", () => {
+  it("examines the host: one object, the exit code follows the findings", async () => {
+    const { exitCode, stdout } = await doctor("--json");
+    assert.equal(stdout.trimEnd().split("\n").length, 1);
+    const answer: { ok: boolean; findings: Finding[] } = JSON.parse(stdout);
+    assert.equal(exitCode, answer.ok ? 0 : 1);
+    const codes = answer.findings.map(({ code }) => code);
+    for (const code of [
+      "PLATFORM",
+      "KERNEL",
+      "MEMORY_FAILURE",
+      "POOL",
+      "PTRACE",
+      "USERFAULTFD",
+      "TRACEPOINT",
+    ]) {
+      assert.ok(
+        codes.some((found) => found === `HM_DOCTOR_${code}`),
+        code,
+      );
+    }
+    for (const { severity, cost, fix, message } of answer.findings) {
+      assert.ok(message.length > 0);
+      assert.equal(severity === "ok", cost === undefined && fix === undefined, message);
+    }
+  });
+
+  it("finds nothing wrong with a QEMU on shared large pages, but that it has no KVM", async () => {
+    await using _pages = await acquire(3);
+    await using vm = await startHolder(["2", "shared"], QEMU);
+    const { about, outcome } = await examine(vm.pid);
+    assert.deepEqual(about.get("HM_DOCTOR_QEMU"), ["ok"]);
+    assert.deepEqual(about.get("HM_DOCTOR_TRACED"), ["ok"]);
+    assert.deepEqual(about.get("HM_DOCTOR_RAM"), ["ok"]);
+    assert.deepEqual(about.get("HM_DOCTOR_DIRECT_IO"), ["ok"]);
+    assert.deepEqual(about.get("HM_DOCTOR_KVM"), ["warning"]);
+    assert.ok(![...about.values()].flat().includes("blocker"));
+    assert.match(
+      outcome.stdout,
+      /4 MiB at 0x[0-9a-f]+ \(\/memfd:test ram \(deleted\)\): 2 MiB pages, shared/,
+    );
+  });
+
+  it("refuses memory that is mapped privately", async () => {
+    await using _pages = await acquire(2);
+    await using vm = await startHolder(["1", "private"], QEMU);
+    const { about } = await examine(vm.pid);
+    assert.deepEqual(about.get("HM_DOCTOR_PRIVATE_RAM"), ["warning"]);
+    assert.deepEqual(about.get("HM_DOCTOR_RAM"), ["blocker"]);
+  });
+
+  it("sees direct I/O, a userfaultfd, locked memory, seccomp and a tracer in one process", async () => {
+    await using _pages = await acquire(2);
+    const words = [
+      "1",
+      "shared",
+      `odirect=${process.execPath}`,
+      "aio",
+      "io_uring",
+      "watch",
+      "lock",
+      "seccomp",
+      "traced",
+    ];
+    await using vm = await startHolder(words, QEMU);
+    const { about, outcome } = await examine(vm.pid);
+    assert.deepEqual(about.get("HM_DOCTOR_DIRECT_IO"), ["warning"]);
+    assert.deepEqual(about.get("HM_DOCTOR_USERFAULTFD_IN_USE"), ["warning"]);
+    assert.deepEqual(about.get("HM_DOCTOR_LOCKED"), ["note"]);
+    assert.deepEqual(about.get("HM_DOCTOR_SECCOMP"), ["note"]);
+    assert.deepEqual(about.get("HM_DOCTOR_TRACED"), ["blocker"]);
+    assert.match(outcome.stdout, /by process \d+ \(qemu-system-tes\)/);
+    assert.match(outcome.stdout, /1 asynchronous I\/O context;/);
+  });
+
+  it("names another process that maps the same memory", async () => {
+    await using _pages = await acquire(2);
+    await using vm = await startHolder(["1", "shared"], QEMU);
+    await using other = await startHolder(["1", "shared", `map=/proc/${vm.pid}/fd/${vm.fd}`]);
+    const { about, outcome } = await examine(vm.pid);
+    assert.deepEqual(about.get("HM_DOCTOR_MAPPERS"), ["blocker"]);
+    assert.ok(outcome.stdout.includes(`${other.pid} (hugetlb-holder)`));
+  });
+
+  it("calls a process that is not QEMU by its name, and blocks", async () => {
+    const { about, outcome } = await examine(process.pid);
+    assert.deepEqual(about.get("HM_DOCTOR_QEMU"), ["blocker"]);
+    assert.deepEqual(about.get("HM_DOCTOR_RAM"), ["blocker"]);
+    assert.ok(outcome.stdout.includes(process.execPath));
+  });
+
+  it("prints a table without colour codes when the output is no terminal", async () => {
+    const { exitCode, stdout, stderr } = await doctor("--pid", String(process.pid));
+    assert.equal(exitCode, 1, stderr);
+    assert.match(stdout, /^ok +PLATFORM +Linux on x86-64\.$/m);
+    assert.match(
+      stdout,
+      new RegExp(`The virtual machine ${process.pid} cannot be protected: \\d+ blockers\\.\n$`),
+    );
+    assert.ok(!stdout.includes("\u001b"));
+  });
+
+  it("answers bad input with one sentence, a code and exit code 2", async () => {
+    const gone = await doctor("--pid", "4194304");
+    assert.equal(gone.exitCode, 2);
+    assert.match(gone.stderr, /^hugemend doctor: There is no process 4194304\. .* \[HM_NO_SUCH_PROCESS\]\n$/);
+    assert.equal(gone.stdout, "");
+    const json = await doctor("--pid", "4194304", "--json");
+    assert.equal(json.exitCode, 2);
+    const answer: { ok: boolean; code: string } = JSON.parse(json.stdout);
+    assert.deepEqual([answer.ok, answer.code], [false, "HM_NO_SUCH_PROCESS"]);
+    for (const word of ["0", "-1", "abc", "1.5", "99999999999", ""]) {
+      const { exitCode, stderr } = await doctor("--pid", word);
+      assert.equal(exitCode, 2, `${word}: ${stderr}`);
+      assert.equal(stderr.trimEnd().split("\n").length, 1);
+    }
+    assert.equal((await doctor("--nonsense")).exitCode, 2);
+    assert.equal((await doctor("--help")).exitCode, 0);
+  });
+
+  it("tells a thread from its process", async () => {
+    const { readTasks } = await import("../../src/linux/procfs/tasks.js");
+    const thread = readTasks(process.pid).find((tid) => tid !== process.pid);
+    const { exitCode, stderr } = await doctor("--pid", String(thread));
+    assert.equal(exitCode, 2);
+    assert.match(stderr, new RegExp(`Its process is ${process.pid} \\[HM_BAD_PID\\]`));
+  });
+});
