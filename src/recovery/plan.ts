@@ -24,6 +24,8 @@ export interface PlanFacts {
   /** Mappings the process has, and may have (vm.max_map_count). */
   readonly mappings: number;
   readonly mappingsLimit: number;
+  /** Memory the host can give without swapping, in bytes. */
+  readonly availableBytes: number;
 }
 
 /** What to do. A refusal leaves everything as it would be without Hugemend. */
@@ -33,6 +35,8 @@ export type Plan =
 
 /** A swap splits one mapping in three and needs one more for a moment; mremap(2) itself wants some room. */
 const SPARE_MAPPINGS = 16;
+/** What must stay free beside the replacement, so that saving a VM does not bring the host to its knees. */
+const SPARE_BYTES = 64 * 1024 * 1024;
 
 const kernelReasons: Readonly<Record<Exclude<SalvageSupport, "ok">, string>> = {
   drops: "drops a poisoned large page from its file, so that reading gives zeros instead of data",
@@ -71,6 +75,12 @@ export function planRecovery(facts: PlanFacts): Plan {
     return refuse(
       "HM_PLAN_MAP_COUNT",
       `The process has ${facts.mappings} mappings of at most ${facts.mappingsLimit}. Raise vm.max_map_count`,
+    );
+  }
+  if (facts.availableBytes < page.size + SPARE_BYTES) {
+    return refuse(
+      "HM_PLAN_MEMORY",
+      `The replacement needs ${page.size} bytes, but only ${facts.availableBytes} are available (${SPARE_BYTES} must stay free). Free memory on the host`,
     );
   }
   return planQuiesce(facts);

@@ -39,7 +39,7 @@ export class RemoteCalls implements Disposable {
   readonly tid: number;
   readonly #gadgets: Gadgets;
   readonly #saved: Registers;
-  readonly #mask: bigint;
+  #mask: bigint;
   readonly #stack: bigint;
   #calls = 0;
   #stoppedByGroup = false;
@@ -90,6 +90,11 @@ export class RemoteCalls implements Disposable {
   /** The thread's own blocked signals, which it gets back; bit 0 is signal 1. */
   get signalMask(): bigint {
     return this.#mask;
+  }
+
+  /** Changes the blocked signals that the thread gets when the scope is left. */
+  set signalMask(mask: bigint) {
+    this.#mask = mask;
   }
 
   /**

@@ -1,0 +1,63 @@
+/** `hugemend guard`: guards one VM until it ends or the guard is told to stop. */
+
+import { Command, Option } from "commander";
+import type { Guard } from "../guard/guard.js";
+import { openGuard } from "../guard/open-guard.js";
+import { eventPrinter } from "./event-printer.js";
+import { exitCode, reportError } from "./exit-code.js";
+import { parseProcessId } from "./process-id.js";
+
+interface GuardOptions {
+  readonly pid: string;
+  readonly qmp?: string;
+  readonly ledger: string;
+  readonly quiesce: "auto" | "always" | "never";
+  readonly fill: "eager" | "lazy" | "auto";
+  readonly json?: boolean;
+}
+
+/** @returns the command, for the main program to add */
+export function guardCommand(): Command {
+  return new Command("guard")
+    .description("keep one VM alive through memory errors; SIGTERM or SIGINT lets go of it")
+    .requiredOption("--pid <number>", "process id of QEMU")
+    .option("--qmp <socket>", "a QMP socket that nobody else uses: guest addresses and pausing need it")
+    .option("--ledger <folder>", "where the ledger is kept", "/var/lib/hugemend")
+    .addOption(
+      new Option("--quiesce <when>", "pause the VM for a recovery")
+        .choices(["auto", "always", "never"])
+        .default("auto"),
+    )
+    .addOption(
+      new Option("--fill <how>", "how the replacement is filled")
+        .choices(["eager", "lazy", "auto"])
+        .default("auto"),
+    )
+    .option("--json", "print events as JSON lines")
+    .action(async (options: GuardOptions) => {
+      process.exitCode = await run(options);
+    });
+}
+
+async function run(options: GuardOptions): Promise<number> {
+  const json = options.json === true;
+  let guard: Guard;
+  try {
+    guard = await openGuard({
+      pid: parseProcessId(options.pid),
+      qmp: options.qmp,
+      ledger: options.ledger,
+      quiesce: options.quiesce,
+      fill: options.fill,
+      sink: eventPrinter(json, (line) => process.stdout.write(line)),
+    });
+  } catch (error) {
+    return reportError(error, json);
+  }
+  const stop = (name: string): void => void guard.stop(name);
+  for (const name of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.once(name, stop);
+  // A reader that went away must not end the guard.
+  process.stdout.on("error", () => {});
+  await guard.ended;
+  return exitCode.done;
+}

@@ -1,0 +1,81 @@
+/** What every step of the walk works with. */
+
+import type { PausingEvent, ResumedEvent } from "../ledger/internal-events.js";
+import type { Gpa, Hva } from "../linux/address.js";
+import type { KernelRelease } from "../linux/procfs/kernel-version.js";
+import type { Mapping } from "../linux/procfs/maps.js";
+import type { QuiescePolicy } from "../recovery/plan.js";
+import type { salvage } from "../recovery/salvage.js";
+import type { SwapStep } from "../recovery/swap.js";
+import type { HeldThread } from "../tracee/held-thread.js";
+import type { Tracee } from "../tracee/tracee.js";
+import type { Journal } from "./journal.js";
+import type { SharerWatch } from "./sharer-watch.js";
+import type { TouchLog } from "./touch-log.js";
+
+/** A pause of the whole VM. */
+export interface PauseLease {
+  /** Whether the VM has stood still since the pause began. */
+  held(): boolean;
+  /** Ends the pause if it is ours; a VM that the operator has paused stays paused. */
+  resume(): Promise<void>;
+}
+
+/** What the guard asks of QEMU itself, through QMP. */
+export interface VirtualMachine {
+  /** Guest physical address of a byte of RAM, null if QEMU has not told. */
+  gpaOf(address: Hva): Gpa | null;
+  /** QEMU's name of the RAM block there. */
+  blockOf(address: Hva): string | null;
+  /** Pauses the VM; `record` is called with what must be durable. @throws QemuError */
+  pause(record: (event: PausingEvent | ResumedEvent) => void): Promise<PauseLease>;
+  close(): void;
+}
+
+/** What the user chose. */
+export interface GuardPolicy {
+  readonly quiesce: QuiescePolicy;
+}
+
+/** Points of the walk at which a test may end the guard. */
+export type GuardStep = SwapStep | "stopped" | "planned" | "paused" | "released" | "outcome-recorded";
+
+/** One VM's guard, as its steps see it. */
+export interface GuardContext {
+  readonly pid: number;
+  readonly tracee: Tracee;
+  /** pidfd of the VM. */
+  readonly processDescriptor: number;
+  readonly journal: Journal;
+  readonly vm: VirtualMachine | undefined;
+  readonly policy: GuardPolicy;
+  readonly kernel: KernelRelease;
+  readonly sharers: SharerWatch;
+  /** QEMU's own SIGBUS handler, as it was when the guard attached; undefined if it had none. */
+  readonly busHandler: Buffer | undefined;
+  /** madvise(2) advice of a RAM mapping, read at attach: reading it takes too long at an error. */
+  readonly adviceOf: (mapping: Mapping) => readonly number[];
+  /** Large pages that were left alone: their signals are delivered at once. Addresses of their first bytes. */
+  readonly refused: Set<Hva>;
+  /** Touches of lost pages that were told already. */
+  readonly touches: TouchLog;
+  /** Threads that stopped for SIGBUS and wait for their turn. */
+  readonly waiting: WaitingThreads;
+  readonly salvage: typeof salvage;
+  readonly onStep: (step: GuardStep) => void;
+}
+
+/** See {@link GuardContext.waiting}. */
+export interface WaitingThreads {
+  /** Lets all of them repeat their access. */
+  bounce(): void;
+}
+
+/** A thread at a memory error. */
+export interface StoppedAtError {
+  readonly held: HeldThread;
+  readonly address: Hva;
+  readonly code: number;
+  /** When its stop was seen, on performance.now()'s clock. */
+  readonly since: number;
+}

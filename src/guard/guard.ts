@@ -1,0 +1,181 @@
+/**
+ * One VM's guard, complete on its own: attaches, waits for memory errors, walks each of them (memory-error.ts), lets go.
+ */
+
+import { closeDescriptor, openProcess } from "../linux/pidfd.js";
+import { readRelease } from "../linux/procfs/kernel-version.js";
+import { readMaps } from "../linux/procfs/maps.js";
+import type { BusError } from "../linux/signal-info.js";
+import { salvage as readLargePage } from "../recovery/salvage.js";
+import type { HeldThread } from "../tracee/held-thread.js";
+import { type GoneReason, Tracee } from "../tracee/tracee.js";
+import type {
+  GuardContext,
+  GuardPolicy,
+  GuardStep,
+  StoppedAtError,
+  VirtualMachine,
+} from "./guard-context.js";
+import type { Journal } from "./journal.js";
+import { handleMemoryError } from "./memory-error.js";
+import { ramRegions, ramWarnings, readRamTable, rememberAdvice } from "./ram-table.js";
+import { SharerWatch } from "./sharer-watch.js";
+import { type Inventory, takeInventory } from "./takeover.js";
+import { TouchLog } from "./touch-log.js";
+
+/** What can be exchanged to try a guard on a machine whose memory cannot be made to fail. Never set in production. */
+export interface GuardTrial {
+  /** How a large page is read. */
+  readonly salvage?: typeof readLargePage;
+  /** What a SIGBUS means: a kernel without CONFIG_MEMORY_FAILURE reports poison markers as BUS_ADRERR. */
+  readonly interpret?: (error: BusError) => BusError;
+  /** Called at each named point of the walk. */
+  readonly onStep?: (step: GuardStep) => void;
+}
+
+/** What a guard works with. */
+export interface GuardComponents {
+  readonly journal: Journal;
+  /** Absent without a QMP socket. */
+  readonly vm: VirtualMachine | undefined;
+  readonly trial?: GuardTrial | undefined;
+}
+
+/** Why a guard ended. */
+export type GuardEnd = GoneReason | "stopped";
+
+/** See the head of the file. */
+export class Guard {
+  readonly #context: GuardContext;
+  readonly #queue: StoppedAtError[] = [];
+  #walking: Promise<void> = Promise.resolve();
+  #busy = false;
+  #end: ((end: GuardEnd) => void) | undefined;
+  /** Settles when the process is gone or `stop` was called. */
+  readonly ended: Promise<GuardEnd>;
+
+  private constructor(context: Omit<GuardContext, "waiting">) {
+    this.#context = { ...context, waiting: { bounce: () => this.#bounce() } };
+    this.ended = new Promise((resolve) => {
+      this.#end = resolve;
+    });
+  }
+
+  /**
+   * Attaches to a process and tells `ready`.
+   *
+   * @param pid a QEMU process
+   * @throws TraceeError, LinuxError, GuardError: nothing is traced, or ends being traced with this process
+   */
+  static start(components: GuardComponents, pid: number, policy: GuardPolicy): Guard {
+    const { journal, vm, trial = {} } = components;
+    const processDescriptor = openProcess(pid);
+    const tracee = Tracee.attach(pid);
+    try {
+      const inventory = takeInventory(tracee);
+      const mappings = readMaps(pid);
+      const ram = readRamTable(pid, mappings);
+      const sharers = new SharerWatch(
+        pid,
+        ram.map(({ mapping }) => mapping),
+      );
+      sharers.start();
+      const guard = new Guard({
+        pid,
+        tracee,
+        processDescriptor,
+        journal,
+        vm,
+        policy,
+        kernel: readRelease(),
+        sharers,
+        busHandler: inventory.busHandler,
+        adviceOf: rememberAdvice(pid, ram),
+        refused: new Set(),
+        touches: new TouchLog(),
+        salvage: trial.salvage ?? readLargePage,
+        onStep: trial.onStep ?? (() => {}),
+      });
+      guard.#tellState(inventory, ram);
+      const interpret = trial.interpret ?? ((error: BusError) => error);
+      tracee.start({
+        busError: (held, error) => guard.#enqueue(held, interpret(error)),
+        gone: (reason) => guard.#gone(reason),
+      });
+      return guard;
+    } catch (error) {
+      tracee.detach();
+      closeDescriptor(processDescriptor);
+      throw error;
+    }
+  }
+
+  #tellState(inventory: Inventory, ram: ReturnType<typeof readRamTable>): void {
+    const { journal, pid, tracee, vm } = this.#context;
+    for (const warning of ramWarnings(pid, ram, inventory.placed)) journal.tell(warning);
+    if (inventory.busHandler === undefined) {
+      journal.tell({
+        event: "warning",
+        code: "HM_SIGBUS_NOT_CAUGHT",
+        message: `Process ${pid} does not handle SIGBUS: touching a lost page ends it, as without Hugemend`,
+      });
+    }
+    if (inventory.removed > 0) {
+      journal.tell({
+        event: "warning",
+        code: "HM_TAKEOVER_CLEANED",
+        message: `An earlier guard died before a swap; removed ${inventory.removed} unused mappings or descriptors of it`,
+      });
+    }
+    const regions = ramRegions(ram, inventory.placed, vm);
+    journal.tell({ event: "ready", pid, threads: tracee.threadIds.length, ram: regions });
+  }
+
+  #enqueue(held: HeldThread, error: BusError): void {
+    this.#queue.push({ held, address: error.address, code: error.code, since: performance.now() });
+    if (!this.#busy) this.#walking = this.#walk();
+  }
+
+  /** One error at a time: the second of two threads at the same page finds it replaced already. */
+  async #walk(): Promise<void> {
+    this.#busy = true;
+    try {
+      for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) {
+        await handleMemoryError(this.#context, next);
+      }
+    } finally {
+      this.#busy = false;
+    }
+  }
+
+  #bounce(): void {
+    for (const { held } of this.#queue.splice(0)) held.withhold();
+  }
+
+  #gone(reason: GoneReason): void {
+    this.#close(reason === "exec" ? "the process became another program" : "the process ended");
+    this.#end?.(reason);
+  }
+
+  /**
+   * Lets go of the VM. Threads that wait repeat their access.
+   *
+   * @param reason for the ledger, such as `SIGTERM`
+   */
+  async stop(reason: string): Promise<void> {
+    this.#bounce();
+    await this.#walking;
+    this.#bounce();
+    this.#context.tracee.detach();
+    this.#close(reason);
+    this.#end?.("stopped");
+  }
+
+  #close(reason: string): void {
+    const { journal, processDescriptor, sharers, vm } = this.#context;
+    sharers[Symbol.dispose]();
+    closeDescriptor(processDescriptor);
+    vm?.close();
+    journal.tell({ event: "detached", reason });
+  }
+}

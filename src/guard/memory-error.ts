@@ -1,0 +1,93 @@
+/**
+ * The walk of one memory error, from the stop of a thread to its release. Every step is one call; follow them down.
+ */
+
+import { HugemendError, messageOf } from "../errors.js";
+import { alignDown, gpa, hex } from "../linux/address.js";
+import { tryReadProcess } from "../linux/process-memory.js";
+import { BUS_MCEERR_AR } from "../linux/signal-info.js";
+import { type Classification, classify } from "../recovery/classify.js";
+import { type LargePage, SMALL_PAGE } from "../recovery/large-page.js";
+import { planRecovery } from "../recovery/plan.js";
+import type { GuardContext, StoppedAtError } from "./guard-context.js";
+import { gatherFacts } from "./plan-facts.js";
+import { recoverInPlace } from "./recover-in-place.js";
+import { recoverPaused } from "./recover-paused.js";
+import { releaseToRepeat } from "./release.js";
+
+/**
+ * Deals with a thread that stopped for SIGBUS. Whatever happens, the thread is let go: to repeat its access, or with its
+ * original signal.
+ */
+export async function handleMemoryError(guard: GuardContext, stopped: StoppedAtError): Promise<void> {
+  const { held } = stopped;
+  guard.onStep("stopped");
+  try {
+    // Anything but an access that hit poison (action optional, a truncated file, …) is QEMU's alone.
+    if (stopped.code !== BUS_MCEERR_AR) return held.deliver();
+    const found = classify(guard.pid, stopped.address);
+    if (found.kind === "large-page") await handleLargePage(guard, stopped, found.page);
+    else if (found.kind === "overlay") handleOverlay(guard, stopped, found);
+    else held.deliver();
+  } catch (error) {
+    const base = alignDown(stopped.address, SMALL_PAGE);
+    refuse(guard, stopped, base, SMALL_PAGE, error);
+  } finally {
+    // A thread that was borrowed has lost its signal, but repeats the access and gets a new one.
+    held.deliver();
+  }
+}
+
+async function handleLargePage(guard: GuardContext, stopped: StoppedAtError, page: LargePage): Promise<void> {
+  if (guard.refused.has(page.base)) return stopped.held.deliver();
+  try {
+    const plan = planRecovery(gatherFacts(guard, page));
+    guard.onStep("planned");
+    if (plan.action === "refuse") return refuse(guard, stopped, page.base, page.size, plan);
+    if (plan.quiesce) await recoverPaused(guard, stopped, page);
+    else recoverInPlace(guard, stopped, page);
+  } catch (error) {
+    refuse(guard, stopped, page.base, page.size, error);
+  }
+}
+
+/** A touch of a page we put in place: of a lost one it is QEMU's; otherwise another thread's recovery was quicker. */
+function handleOverlay(
+  guard: GuardContext,
+  stopped: StoppedAtError,
+  found: Extract<Classification, { kind: "overlay" }>,
+): void {
+  const { held } = stopped;
+  const address = alignDown(stopped.address, SMALL_PAGE);
+  if (tryReadProcess(guard.pid, address, 1) !== undefined) return releaseToRepeat(guard, held);
+  held.deliver();
+  if (!guard.touches.isNews(address)) return;
+  const guest = guard.vm?.gpaOf(found.overlay.base) ?? null;
+  const exact = guest === null ? null : hex(gpa(guest + (address - found.overlay.base)));
+  guard.journal.tell({ event: "poison", gpa: exact, trigger: "AR", hva: hex(address) });
+}
+
+/** First law: the mapping is as it was; the signal goes through now, or when the access repeats. */
+function refuse(
+  guard: GuardContext,
+  stopped: StoppedAtError,
+  base: StoppedAtError["address"],
+  pageSize: number,
+  reason: unknown,
+): void {
+  guard.refused.add(base);
+  stopped.held.deliver();
+  const { code, message } = describe(reason);
+  guard.journal.tell({ event: "refused", hva: hex(base), pageSize, code, message });
+}
+
+function describe(reason: unknown): { code: string; message: string } {
+  if (reason instanceof HugemendError) {
+    const cause = reason.cause === undefined ? "" : ` (${messageOf(reason.cause)})`;
+    return { code: reason.code, message: `${reason.message}${cause}` };
+  }
+  if (typeof reason === "object" && reason !== null && "code" in reason && "message" in reason) {
+    return { code: String(reason.code), message: String(reason.message) };
+  }
+  return { code: "HM_INTERNAL", message: messageOf(reason) };
+}

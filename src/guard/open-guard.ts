@@ -1,0 +1,105 @@
+/** Puts a guard together: everything is checked and opened before the VM is touched. */
+
+import { readFileSync } from "node:fs";
+import { LEDGER_FORMAT } from "../ledger/internal-events.js";
+import { type LedgerWriter, openLedger } from "../ledger/ledger-writer.js";
+import { isQemu, readExecutable } from "../linux/procfs/process-identity.js";
+import { readStat } from "../linux/procfs/stat.js";
+import { readStatus } from "../linux/procfs/status.js";
+import type { QuiescePolicy } from "../recovery/plan.js";
+import { findGadgets } from "../tracee/gadgets.js";
+import { Guard, type GuardTrial } from "./guard.js";
+import { GuardError } from "./guard-error.js";
+import { type EventSink, Journal } from "./journal.js";
+import { connectVm } from "./virtual-machine.js";
+
+/** What `hugemend guard` is told. */
+export interface OpenGuardOptions {
+  readonly pid: number;
+  /** Path of a QMP socket. */
+  readonly qmp: string | undefined;
+  /** Folder of the ledger. */
+  readonly ledger: string;
+  readonly quiesce: QuiescePolicy;
+  readonly fill: "eager" | "lazy" | "auto";
+  readonly sink: EventSink;
+  readonly trial?: GuardTrial | undefined;
+}
+
+/**
+ * Checks the input, opens ledger and QMP, attaches.
+ *
+ * @throws HugemendError of whatever is wrong; the VM is untouched
+ */
+export async function openGuard(options: OpenGuardOptions): Promise<Guard> {
+  const { pid, sink } = options;
+  refuseOthers(pid);
+  const ledger = openLedger(options.ledger, { pid, startTime: readStat(pid).startTime.toString() });
+  try {
+    const journal = new Journal({ ledger, sink });
+    const vm = options.qmp === undefined ? undefined : await connectVm(pid, options.qmp, ledger);
+    try {
+      findGadgets(pid);
+      recordAttachment(ledger, pid);
+      if (vm === undefined) journal.tell(noQmp);
+      if (options.fill === "lazy") journal.tell(noLazyFill);
+      return Guard.start({ journal, vm, trial: options.trial }, pid, { quiesce: options.quiesce });
+    } catch (error) {
+      vm?.close();
+      throw error;
+    }
+  } catch (error) {
+    ledger.close();
+    throw error;
+  }
+}
+
+const noQmp = {
+  event: "warning",
+  code: "HM_QMP_NONE",
+  message: "Without --qmp guest addresses are unknown, and a VM with direct disk I/O cannot be recovered",
+} as const;
+
+const noLazyFill = {
+  event: "warning",
+  code: "HM_FILL_EAGER_ONLY",
+  message: "This version fills replacements eagerly only; --fill lazy is treated as eager",
+} as const;
+
+/** @throws GuardError HM_GUARD_NOT_QEMU, HM_GUARD_ALREADY_TRACED; LinuxError HM_PROC_GONE */
+function refuseOthers(pid: number): void {
+  const { tracerPid, tgid } = readStatus(pid);
+  if (tgid !== pid) {
+    throw new GuardError("HM_GUARD_THREAD", `${pid} is a thread, not a process`, {
+      expected: `its process id ${tgid}`,
+    });
+  }
+  if (!isQemu(pid)) {
+    throw new GuardError("HM_GUARD_NOT_QEMU", `Process ${pid} is not QEMU`, {
+      present: readExecutable(pid),
+      expected: "qemu-system-…, qemu-kvm or kvm, or a process that owns a KVM virtual machine",
+      remedy: "`pgrep qemu` lists candidates",
+    });
+  }
+  if (tracerPid !== 0) {
+    throw new GuardError("HM_GUARD_ALREADY_TRACED", `Process ${pid} is traced already`, {
+      present: `traced by process ${tracerPid}`,
+      expected: "no tracer",
+      remedy:
+        "A process has one tracer at a time: end that one (another guard, gdb, strace, CRIU) and try again",
+    });
+  }
+}
+
+/** The first record, before anything is touched: it shows a ledger that cannot be written while that still costs nothing. */
+function recordAttachment(ledger: LedgerWriter, pid: number): void {
+  ledger.append({
+    event: "attached",
+    format: LEDGER_FORMAT,
+    pid,
+    startTime: readStat(pid).startTime.toString(),
+    bootId: readFileSync("/proc/sys/kernel/random/boot_id", "latin1").trim(),
+    guardPid: process.pid,
+    version: "0.1.0",
+  });
+}

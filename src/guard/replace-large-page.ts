@@ -1,0 +1,62 @@
+/** Steps 5 and 6 of the walk for one held thread: salvage and swap, with the intent recorded before the swap. */
+
+import { closeSync, fstatSync, openSync } from "node:fs";
+import { hex } from "../linux/address.js";
+import { mapFilesPath } from "../linux/procfs/map-files.js";
+import type { LargePage } from "../recovery/large-page.js";
+import { RecoveryError } from "../recovery/recovery-error.js";
+import type { Salvaged } from "../recovery/salvage.js";
+import { swapLargePage } from "../recovery/swap.js";
+import type { HeldThread } from "../tracee/held-thread.js";
+import type { GuardContext } from "./guard-context.js";
+import { restoreBusHandler } from "./release.js";
+
+/** @returns what was saved @throws HugemendError: the mapping is as it was */
+export function replaceLargePage(guard: GuardContext, held: HeldThread, page: LargePage): Salvaged {
+  const advice = guard.adviceOf(page.mapping);
+  const { file, identity } = openBacking(guard.pid, page);
+  try {
+    using remote = held.borrow();
+    const salvaged = swapLargePage(remote, {
+      page,
+      file,
+      advice,
+      processDescriptor: guard.processDescriptor,
+      salvage: guard.salvage,
+      onStep: guard.onStep,
+      commit: ({ lost }) => {
+        const guest = guard.vm?.gpaOf(page.base) ?? null;
+        guard.journal.require({
+          event: "intent",
+          hva: hex(page.base),
+          gpa: guest === null ? null : hex(guest),
+          offset: Number(page.offset),
+          pageSize: page.size,
+          file: identity,
+          lost,
+          trigger: "AR",
+          fill: "eager",
+        });
+      },
+    });
+    restoreBusHandler(guard, remote);
+    return salvaged;
+  } finally {
+    closeSync(file);
+  }
+}
+
+/** Opens what is mapped there: works for unlinked files and memfds, and fails if the mapping has changed meanwhile. */
+function openBacking(
+  pid: number,
+  page: LargePage,
+): { file: number; identity: { device: string; inode: string } } {
+  const file = openSync(mapFilesPath(pid, page.mapping), "r");
+  const { dev, ino } = fstatSync(file, { bigint: true });
+  if (ino === page.inode) return { file, identity: { device: dev.toString(), inode: ino.toString() } };
+  closeSync(file);
+  throw new RecoveryError("HM_SALVAGE_OTHER_FILE", "The RAM mapping now shows another file", {
+    present: `inode ${ino}`,
+    expected: `inode ${page.inode}`,
+  });
+}

@@ -1,0 +1,53 @@
+/** What a guard finds in a process that an earlier guard has worked on: everything needed is in the process itself. */
+
+import { readDescriptors } from "../linux/procfs/fdinfo.js";
+import { type Mapping, readMaps } from "../linux/procfs/maps.js";
+import { hasSignal, readStatus } from "../linux/procfs/status.js";
+import { signal } from "../linux/signals.js";
+import { findOverlays, type PlacedOverlay } from "../recovery/classify.js";
+import { readSignalHandler } from "../tracee/signal-handler.js";
+import type { Tracee } from "../tracee/tracee.js";
+
+/** See the head of the file. */
+export interface Inventory {
+  /** Overlays that stand in their large page's place. */
+  readonly placed: readonly PlacedOverlay[];
+  /** What a dead guard had left beside, and is gone now: mappings and descriptors. */
+  readonly removed: number;
+  /** QEMU's SIGBUS handler; undefined if it has none. */
+  readonly busHandler: Buffer | undefined;
+}
+
+/**
+ * Looks around, and removes what a guard that died before its swap left behind.
+ *
+ * @throws TraceeError, LinuxError
+ */
+export function takeInventory(tracee: Tracee): Inventory {
+  const { pid } = tracee;
+  const { placed, stray } = findOverlays(readMaps(pid));
+  const leaked = readDescriptors(pid).filter(({ link }) => link.startsWith("/memfd:hugemend:"));
+  const caught = hasSignal(readStatus(pid).sigCgt, signal.SIGBUS);
+  if (stray.length === 0 && leaked.length === 0 && !caught)
+    return { placed, removed: 0, busHandler: undefined };
+  const held = tracee.holdAny();
+  try {
+    using remote = held.borrow();
+    const busHandler = caught ? readSignalHandler(remote, signal.SIGBUS) : undefined;
+    for (const mapping of stray) {
+      // SAFETY: the name says that a guard made it, and it is not where RAM is: nothing in QEMU knows of it.
+      remote.call("munmap", mapping.start, sizeOf(mapping));
+    }
+    for (const { fd } of leaked) {
+      // SAFETY: the name says that a guard made it; placed overlays hold their own reference.
+      remote.call("close", fd);
+    }
+    return { placed, removed: stray.length + leaked.length, busHandler };
+  } finally {
+    held.withhold();
+  }
+}
+
+function sizeOf(mapping: Mapping): bigint {
+  return mapping.end - mapping.start;
+}

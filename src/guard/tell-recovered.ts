@@ -1,0 +1,60 @@
+import type { LostRange } from "../ledger/events.js";
+import { gpa, hex } from "../linux/address.js";
+import { type LargePage, SMALL_PAGE } from "../recovery/large-page.js";
+import type { Salvaged } from "../recovery/salvage.js";
+import type { GuardContext } from "./guard-context.js";
+
+/** How a recovery went; times in milliseconds. */
+export interface RecoveryCourse {
+  readonly quiesced: boolean;
+  /** How long the faulting thread stood. */
+  readonly stall: number;
+  /** How long the whole VM stood, 0 if it was not paused. */
+  readonly downtime: number;
+  readonly total: number;
+}
+
+/** Records and announces a finished recovery. */
+export function tellRecovered(
+  guard: GuardContext,
+  page: LargePage,
+  salvaged: Salvaged,
+  course: RecoveryCourse,
+): void {
+  const guest = guard.vm?.gpaOf(page.base) ?? null;
+  const { quiesced, stall, downtime, total } = course;
+  guard.journal.tell({
+    event: "recovered",
+    hva: hex(page.base),
+    gpa: guest === null ? null : hex(guest),
+    offset: Number(page.offset),
+    pageSize: page.size,
+    lost: lostRanges(salvaged.lost).map(
+      ({ offset, bytes }): LostRange => ({
+        gpa: guest === null ? null : hex(gpa(guest + BigInt(offset))),
+        bytes,
+      }),
+    ),
+    salvagedBytes: salvaged.bytes,
+    trigger: "AR",
+    fill: "eager",
+    quiesced,
+    ms: { stall: rounded(stall), downtime: rounded(downtime), total: rounded(total) },
+  });
+  guard.onStep("outcome-recorded");
+}
+
+/** Joins neighbouring 4 KiB pages. @param lost ascending byte offsets */
+export function lostRanges(lost: readonly number[]): { offset: number; bytes: number }[] {
+  const ranges: { offset: number; bytes: number }[] = [];
+  for (const offset of lost) {
+    const last = ranges.at(-1);
+    if (last !== undefined && last.offset + last.bytes === offset) last.bytes += SMALL_PAGE;
+    else ranges.push({ offset, bytes: SMALL_PAGE });
+  }
+  return ranges;
+}
+
+function rounded(milliseconds: number): number {
+  return Math.round(milliseconds * 1000) / 1000;
+}

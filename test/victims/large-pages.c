@@ -1,0 +1,242 @@
+/*
+ * A small process with real large pages that behaves like QEMU where it matters: RAM on a shared hugetlb memfd, a SIGBUS
+ * handler, threads that read and write all the time. Poison is a userfaultfd marker over one whole large page: every access
+ * raises SIGBUS with BUS_MCEERR_AR, while the file still holds the data - what memory_failure() does, without bad memory.
+ *
+ *   large-pages PAGES [PAGE_SIZE] [private]
+ *
+ * Commands on standard input, one answer line each:
+ *   poison K          mark large page K
+ *   check K           read every 4 KiB of it: "check ok=… lost=… corrupt=… sigbus=…"
+ *   touch K OFFSET    read one byte: "touch ok NS", "touch lost CODE ADDRESS LSB" or "touch corrupt"
+ *   blocked K OFFSET  the same in a thread that blocks SIGBUS, as QEMU's main loop does
+ *   hammer N          start N threads that read random words of all pages and check them
+ *   calm              stop them: "calm reads=… lost=… corrupt=…"
+ *   churn N           start and join N threads, one after another
+ *   handler           "handler caught" or "handler default"
+ *   rounds K N        poison and touch page K N times, timing each touch: "rounds NS NS …" (needs a guard)
+ *   remap K           put the large page back
+ *   quit
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/userfaultfd.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#ifndef UFFDIO_POISON
+struct uffdio_poison { struct uffdio_range range; __u64 mode; __s64 bytes_updated; };
+#define UFFDIO_POISON _IOWR(UFFDIO, 0x08, struct uffdio_poison)
+#define UFFD_FEATURE_POISON (1 << 14)
+#endif
+
+static volatile uint64_t *ram;
+static size_t page_size = 2 << 20, pages;
+static int ram_fd;
+static _Thread_local sigjmp_buf recover_point;
+static _Thread_local volatile int recovering;
+static _Thread_local siginfo_t last_error;
+
+static void die(const char *what) { perror(what); exit(1); }
+
+static void on_bus_error(int number, siginfo_t *info, void *context) {
+  (void)number; (void)context;
+  last_error = *info;
+  if (!recovering) { static const char text[] = "unexpected SIGBUS\n"; (void)!write(1, text, sizeof text - 1); _exit(3); }
+  siglongjmp(recover_point, 1);
+}
+
+/* The pattern of a word depends on its place and never is zero. */
+static uint64_t pattern(size_t word) { return (word + 1) * 0x9e3779b97f4a7c15ull | 1; }
+
+static size_t words_per_page(void) { return page_size / 8; }
+
+static void fill(size_t page) {
+  for (size_t w = page * words_per_page(), end = w + words_per_page(); w < end; w++) ram[w] = pattern(w);
+}
+
+/* 0 right, 1 lost, 2 wrong byte */
+static int try_word(size_t word) {
+  recovering = 1;
+  if (sigsetjmp(recover_point, 1)) { recovering = 0; return 1; }
+  uint64_t value = ram[word];
+  recovering = 0;
+  return value == pattern(word) ? 0 : 2;
+}
+
+static void poison(size_t page) {
+  int fd = syscall(SYS_userfaultfd, O_CLOEXEC);
+  if (fd < 0) die("userfaultfd");
+  struct uffdio_api api = {.api = UFFD_API, .features = UFFD_FEATURE_POISON};
+  if (ioctl(fd, UFFDIO_API, &api)) die("UFFDIO_API");
+  uintptr_t start = (uintptr_t)ram + page * page_size;
+  struct uffdio_register registration = {.range = {start, page_size}, .mode = UFFDIO_REGISTER_MODE_MISSING};
+  if (ioctl(fd, UFFDIO_REGISTER, &registration)) die("UFFDIO_REGISTER");
+  /* Markers can only be put where nothing is mapped; the file keeps the page. */
+  if (madvise((void *)start, page_size, MADV_DONTNEED)) die("MADV_DONTNEED");
+  struct uffdio_poison mark = {.range = {start, page_size}};
+  while (ioctl(fd, UFFDIO_POISON, &mark)) {
+    if (errno != EEXIST && errno != EAGAIN) die("UFFDIO_POISON");
+    madvise((void *)start, page_size, MADV_DONTNEED); /* another thread was quicker */
+  }
+  if (ioctl(fd, UFFDIO_UNREGISTER, &registration.range)) die("UFFDIO_UNREGISTER");
+  close(fd);
+}
+
+static uint64_t now_ns(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return t.tv_sec * 1000000000ull + t.tv_nsec;
+}
+
+static void touch(size_t page, size_t offset) {
+  uint64_t before = now_ns();
+  int result = try_word((page * page_size + offset) / 8);
+  uint64_t after = now_ns();
+  if (result == 0) printf("touch ok %llu\n", (unsigned long long)(after - before));
+  else if (result == 2) printf("touch corrupt\n");
+  else printf("touch lost %d %p %d\n", last_error.si_code, last_error.si_addr, last_error.si_addr_lsb);
+}
+
+struct place { size_t page, offset; };
+static void *touch_blocked(void *argument) {
+  struct place *place = argument;
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGBUS);
+  pthread_sigmask(SIG_BLOCK, &set, NULL);
+  /* No recovery point: a forced signal on a blocking thread would end the process. */
+  size_t word = (place->page * page_size + place->offset) / 8;
+  uint64_t value = ram[word];
+  sigset_t after;
+  pthread_sigmask(SIG_SETMASK, NULL, &after);
+  printf("blocked %s %s\n", value == pattern(word) ? "ok" : "corrupt", sigismember(&after, SIGBUS) ? "still-blocked" : "unblocked");
+  return NULL;
+}
+
+#define MOST_HAMMERS 16
+static pthread_t hammers[MOST_HAMMERS];
+static int hammer_count;
+static atomic_int hammering;
+static atomic_ullong reads, losses, corruptions;
+
+static void *hammer(void *argument) {
+  uint64_t random = 88172645463325252ull + (uintptr_t)argument * 7919;
+  uint64_t done = 0;
+  while (hammering) {
+    random ^= random << 13; random ^= random >> 7; random ^= random << 17;
+    size_t word = random % (pages * words_per_page());
+    int result = try_word(word);
+    if (result == 1) losses++;
+    if (result == 2) corruptions++;
+    /* Writing the right value must never be lost either. */
+    if (result == 0 && (random & 0x700) == 0) {
+      recovering = 1;
+      if (sigsetjmp(recover_point, 1) == 0) ram[word] = pattern(word);
+      recovering = 0;
+    }
+    done++;
+  }
+  reads += done;
+  return NULL;
+}
+
+static void *nothing(void *argument) { return argument; }
+
+static void check(size_t page) {
+  size_t ok = 0, lost = 0, corrupt = 0, signals = 0, small = 4096 / 8;
+  for (size_t first = page * words_per_page(), end = first + words_per_page(); first < end; first += small) {
+    int worst = 0;
+    for (size_t w = first; w < first + small; w++) {
+      int result = try_word(w);
+      if (result == 1) { signals++; worst = 1; break; }
+      if (result > worst) worst = result;
+    }
+    if (worst == 0) ok++; else if (worst == 1) lost++; else corrupt++;
+  }
+  printf("check ok=%zu lost=%zu corrupt=%zu sigbus=%zu\n", ok, lost, corrupt, signals);
+}
+
+static void remap(size_t page) {
+  void *at = (char *)ram + page * page_size;
+  if (mmap(at, page_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, ram_fd, page * page_size) != at) die("mmap");
+}
+
+int main(int count, char **arguments) {
+  if (count < 2) return 2;
+  pages = strtoul(arguments[1], NULL, 0);
+  if (count > 2) page_size = strtoul(arguments[2], NULL, 0);
+  int private = count > 3 && strcmp(arguments[3], "private") == 0;
+  int log2_size = page_size == 1u << 30 ? 30 : 21;
+  ram_fd = memfd_create("victim-ram", MFD_CLOEXEC | MFD_HUGETLB | (unsigned)log2_size << MAP_HUGE_SHIFT);
+  if (ram_fd < 0 || ftruncate(ram_fd, pages * page_size)) die("memfd");
+  ram = mmap(NULL, pages * page_size, PROT_READ | PROT_WRITE, private ? MAP_PRIVATE : MAP_SHARED, ram_fd, 0);
+  if (ram == MAP_FAILED) die("mmap");
+  struct sigaction action = {.sa_sigaction = on_bus_error, .sa_flags = SA_SIGINFO};
+  sigaction(SIGBUS, &action, NULL);
+  for (size_t page = 0; page < pages; page++) fill(page);
+  setvbuf(stdout, NULL, _IOLBF, 0);
+  printf("ready %d %p\n", getpid(), (void *)ram);
+  char line[128], command[32];
+  while (fgets(line, sizeof line, stdin)) {
+    size_t first = 0, second = 0;
+    if (sscanf(line, "%31s %zu %zu", command, &first, &second) < 1) continue;
+    if (!strcmp(command, "poison")) { poison(first); puts("poison done"); }
+    else if (!strcmp(command, "check")) check(first);
+    else if (!strcmp(command, "touch")) touch(first, second);
+    else if (!strcmp(command, "blocked")) {
+      pthread_t thread;
+      struct place place = {first, second};
+      pthread_create(&thread, NULL, touch_blocked, &place);
+      pthread_join(thread, NULL);
+    } else if (!strcmp(command, "hammer")) {
+      hammering = 1;
+      reads = losses = corruptions = 0;
+      for (hammer_count = 0; hammer_count < (int)first && hammer_count < MOST_HAMMERS; hammer_count++)
+        pthread_create(&hammers[hammer_count], NULL, hammer, (void *)(uintptr_t)(hammer_count + 1));
+      puts("hammer started");
+    } else if (!strcmp(command, "calm")) {
+      hammering = 0;
+      for (int i = 0; i < hammer_count; i++) pthread_join(hammers[i], NULL);
+      hammer_count = 0;
+      printf("calm reads=%llu lost=%llu corrupt=%llu\n", reads, losses, corruptions);
+    } else if (!strcmp(command, "churn")) {
+      for (size_t i = 0; i < first; i++) {
+        pthread_t thread;
+        if (pthread_create(&thread, NULL, nothing, NULL)) die("pthread_create");
+        pthread_join(thread, NULL);
+      }
+      puts("churn done");
+    } else if (!strcmp(command, "handler")) {
+      sigaction(SIGBUS, NULL, &action);
+      printf("handler %s\n", action.sa_sigaction == on_bus_error ? "caught" : "default");
+    } else if (!strcmp(command, "rounds")) {
+      printf("rounds");
+      for (size_t i = 0; i < second; i++) {
+        poison(first);
+        uint64_t before = now_ns();
+        int result = try_word(first * words_per_page());
+        uint64_t after = now_ns();
+        if (result != 0) { printf(" failed\n"); break; }
+        printf(" %llu", (unsigned long long)(after - before));
+        remap(first);
+      }
+      printf("\n");
+    } else if (!strcmp(command, "remap")) { remap(first); puts("remap done"); }
+    else if (!strcmp(command, "quit")) return 0;
+    else puts("unknown");
+  }
+  return 0;
+}
