@@ -29,6 +29,8 @@ export interface VirtualMachine {
   blockOf(address: Hva): string | null;
   /** Pauses the VM; `record` is called with what must be durable. @throws QemuError */
   pause(record: (event: PausingEvent | ResumedEvent) => void): Promise<PauseLease>;
+  /** Calls back after each reset of the guest. */
+  onReset(listener: () => void): void;
   close(): void;
 }
 

@@ -16,6 +16,7 @@ import type {
   StoppedAtError,
   VirtualMachine,
 } from "./guard-context.js";
+import { healAfterReset } from "./heal-after-reset.js";
 import type { Journal } from "./journal.js";
 import { handleMemoryError } from "./memory-error.js";
 import { ramRegions, ramWarnings, readRamTable, rememberAdvice } from "./ram-table.js";
@@ -50,6 +51,7 @@ export class Guard {
   readonly #queue: StoppedAtError[] = [];
   #walking: Promise<void> = Promise.resolve();
   #busy = false;
+  #resetSeen = false;
   #end: ((end: GuardEnd) => void) | undefined;
   /** Settles when the process is gone or `stop` was called. */
   readonly ended: Promise<GuardEnd>;
@@ -69,17 +71,16 @@ export class Guard {
    */
   static start(components: GuardComponents, pid: number, policy: GuardPolicy): Guard {
     const { journal, vm, trial = {} } = components;
+    // Whatever takes long is read before the first thread is seized: a signal for QEMU would have to wait for us.
+    const ram = readRamTable(pid, readMaps(pid));
+    const adviceOf = rememberAdvice(pid, ram);
+    const files = ram.map(({ mapping }) => mapping);
+    const sharers = new SharerWatch(pid, files);
+    sharers.start();
     const processDescriptor = openProcess(pid);
     const tracee = Tracee.attach(pid);
     try {
       const inventory = takeInventory(tracee);
-      const mappings = readMaps(pid);
-      const ram = readRamTable(pid, mappings);
-      const sharers = new SharerWatch(
-        pid,
-        ram.map(({ mapping }) => mapping),
-      );
-      sharers.start();
       const guard = new Guard({
         pid,
         tracee,
@@ -90,21 +91,23 @@ export class Guard {
         kernel: readRelease(),
         sharers,
         busHandler: inventory.busHandler,
-        adviceOf: rememberAdvice(pid, ram),
+        adviceOf,
         refused: new Set(),
         touches: new TouchLog(),
         salvage: trial.salvage ?? readLargePage,
         onStep: trial.onStep ?? (() => {}),
       });
-      guard.#tellState(inventory, ram);
       const interpret = trial.interpret ?? ((error: BusError) => error);
       tracee.start({
         busError: (held, error) => guard.#enqueue(held, interpret(error)),
         gone: (reason) => guard.#gone(reason),
       });
+      vm?.onReset(() => guard.#guestReset());
+      guard.#tellState(inventory, ram);
       return guard;
     } catch (error) {
       tracee.detach();
+      sharers[Symbol.dispose]();
       closeDescriptor(processDescriptor);
       throw error;
     }
@@ -131,6 +134,11 @@ export class Guard {
     journal.tell({ event: "ready", pid, threads: tracee.threadIds.length, ram: regions });
   }
 
+  #guestReset(): void {
+    this.#resetSeen = true;
+    if (!this.#busy) this.#walking = this.#walk();
+  }
+
   #enqueue(held: HeldThread, error: BusError): void {
     this.#queue.push({ held, address: error.address, code: error.code, since: performance.now() });
     if (!this.#busy) this.#walking = this.#walk();
@@ -140,12 +148,19 @@ export class Guard {
   async #walk(): Promise<void> {
     this.#busy = true;
     try {
-      for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) {
-        await handleMemoryError(this.#context, next);
+      while (this.#resetSeen || this.#queue.length > 0) {
+        const next = this.#queue.shift();
+        if (next !== undefined) await handleMemoryError(this.#context, next);
+        else await this.#heal();
       }
     } finally {
       this.#busy = false;
     }
+  }
+
+  async #heal(): Promise<void> {
+    this.#resetSeen = false;
+    await healAfterReset(this.#context);
   }
 
   #bounce(): void {
@@ -177,5 +192,6 @@ export class Guard {
     closeDescriptor(processDescriptor);
     vm?.close();
     journal.tell({ event: "detached", reason });
+    journal.close();
   }
 }

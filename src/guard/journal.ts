@@ -40,4 +40,9 @@ export class Journal {
     }
     this.#sink(event);
   }
+
+  /** Closes the ledger, so that the next guard can open it. */
+  close(): void {
+    this.#ledger.close();
+  }
 }

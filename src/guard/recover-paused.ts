@@ -3,13 +3,11 @@
 import { classify } from "../recovery/classify.js";
 import type { LargePage } from "../recovery/large-page.js";
 import { RecoveryError } from "../recovery/recovery-error.js";
+import type { Salvaged } from "../recovery/salvage.js";
 import type { GuardContext, PauseLease, StoppedAtError } from "./guard-context.js";
-import { GuardError } from "./guard-error.js";
+import { pauseWhileBouncing } from "./pause.js";
 import { replaceLargePage } from "./replace-large-page.js";
 import { tellRecovered } from "./tell-recovered.js";
-
-/** How long a thread at SIGBUS stands before it may try again, so that QEMU gets the chance to park it. */
-const BOUNCE_MS = 3;
 
 /** @throws HugemendError: the mapping is as it was; the VM runs unless the operator had paused it */
 export async function recoverPaused(
@@ -18,7 +16,7 @@ export async function recoverPaused(
   page: LargePage,
 ): Promise<void> {
   const begun = performance.now();
-  const lease = await pauseWhileBouncing(guard, stopped);
+  const lease = await pauseWhileBouncing(guard, () => stopped.held.withhold());
   const paused = performance.now();
   guard.onStep("paused");
   let stall = 0;
@@ -35,32 +33,12 @@ export async function recoverPaused(
   }
 }
 
-/**
- * QEMU answers `stop` only when every vCPU has come to rest, but ours stands at its SIGBUS: let it repeat the access again
- * and again until QEMU has parked it. Never wait for QMP with a thread held: it may hold QEMU's big lock.
- */
-async function pauseWhileBouncing(guard: GuardContext, stopped: StoppedAtError): Promise<PauseLease> {
-  if (guard.vm === undefined)
-    throw new GuardError("HM_GUARD_NO_QMP", "The VM cannot be paused without a QMP socket");
-  const bounce = (): void => {
-    stopped.held.withhold();
-    guard.waiting.bounce();
-  };
-  const timer = setInterval(bounce, BOUNCE_MS);
-  try {
-    return await guard.vm.pause((event) => guard.journal.require(event));
-  } finally {
-    clearInterval(timer);
-    bounce();
-  }
-}
-
 function replaceWhilePaused(
   guard: GuardContext,
   stopped: StoppedAtError,
   page: LargePage,
   lease: PauseLease,
-) {
+): Salvaged {
   const held = guard.tracee.holdAny([stopped.held.tid]);
   try {
     const now = classify(guard.pid, stopped.address);

@@ -7,9 +7,12 @@
  */
 
 import { messageOf } from "../errors.js";
-import { type FileId, findMappers } from "../linux/procfs/mappers.js";
+import { type FileId, findMappers, findMappersIn, type Mapper } from "../linux/procfs/mappers.js";
+import { readProcesses } from "../linux/procfs/tasks.js";
 
 const PERIOD_MS = 30_000;
+/** Between two processes the event loop gets its turn: a signal for QEMU must not wait for a scan of the whole host. */
+const PAUSE_MS = 2;
 
 /** See the head of the file. */
 export class SharerWatch implements Disposable {
@@ -24,10 +27,10 @@ export class SharerWatch implements Disposable {
     this.#files = files;
   }
 
-  /** Looks now and from time to time. */
+  /** Looks now, before anything is traced, and then from time to time. */
   start(): void {
-    this.look();
-    this.#timer = setInterval(() => this.look(), PERIOD_MS);
+    this.lookNow();
+    this.#later();
   }
 
   /** `1234 (virtiofsd)` for each, as of the last look. */
@@ -35,19 +38,41 @@ export class SharerWatch implements Disposable {
     return this.#names;
   }
 
-  /** Looks now. */
-  look(): readonly string[] {
+  /** Looks at all processes at once. */
+  lookNow(): readonly string[] {
+    this.#keep(() => findMappers(this.#files, [this.#pid]).mappers);
+    return this.#names;
+  }
+
+  #later(): void {
+    this.#timer = setTimeout(() => this.#lookSlowly(readProcesses(), []), PERIOD_MS);
+  }
+
+  #lookSlowly(rest: number[], found: Mapper[]): void {
+    const next = rest.pop();
+    if (next === undefined || this.#files.length === 0) {
+      this.#keep(() => found);
+      return this.#later();
+    }
+    this.#keep(() => {
+      const mappers = next === this.#pid ? [] : findMappersIn(next, this.#files);
+      if (mappers !== "unreadable") found.push(...mappers);
+      return undefined;
+    });
+    this.#timer = setTimeout(() => this.#lookSlowly(rest, found), PAUSE_MS);
+  }
+
+  #keep(look: () => readonly Mapper[] | undefined): void {
     try {
-      const { mappers } = findMappers(this.#files, [this.#pid]);
-      this.#names = mappers.map((mapper) => `${mapper.pid} (${mapper.comm.trim()})`);
+      const mappers = look();
+      if (mappers !== undefined) this.#names = mappers.map(({ pid, comm }) => `${pid} (${comm.trim()})`);
     } catch (error) {
       // Not knowing is a doubt, and in doubt nothing is replaced.
       this.#names = [`unknown: ${messageOf(error)}`];
     }
-    return this.#names;
   }
 
   [Symbol.dispose](): void {
-    clearInterval(this.#timer);
+    clearTimeout(this.#timer);
   }
 }

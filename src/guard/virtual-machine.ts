@@ -10,6 +10,7 @@ export async function connectVm(
     gpaOf: () => null,
     blockOf: () => null,
     pause: () => Promise.reject(new Error("no")),
+    onReset: () => {},
     close: () => {},
   };
 }

@@ -3,7 +3,12 @@
  */
 
 import { accessSync, constants, existsSync } from "node:fs";
-import { type HugepagePool, readHardwareCorrupted, readHugepagePools } from "../../linux/procfs/hugepages.js";
+import {
+  type HugepagePool,
+  readAvailableMemory,
+  readHardwareCorrupted,
+  readHugepagePools,
+} from "../../linux/procfs/hugepages.js";
 import { type KernelOption, readMemoryFailureOption } from "../../linux/procfs/kernel-config.js";
 import { type KernelRelease, readRelease } from "../../linux/procfs/kernel-version.js";
 import { readLink, tryReadText } from "../../linux/procfs/proc-file.js";
@@ -23,6 +28,8 @@ export interface HostFacts {
   readonly recoverySysctl: number | undefined;
   /** Bytes taken out of use after earlier errors; undefined without CONFIG_MEMORY_FAILURE. */
   readonly corruptedBytes: number | undefined;
+  /** What can be allocated without swapping (MemAvailable), in bytes. */
+  readonly availableBytes: number;
   readonly pools: readonly HugepagePool[];
   /** This process has CAP_SYS_PTRACE. */
   readonly canPtrace: boolean;
@@ -94,6 +101,7 @@ export async function collectHostFacts(): Promise<HostFacts> {
     memoryFailure: readMemoryFailureOption(),
     recoverySysctl: numberIn("/proc/sys/vm/memory_failure_recovery"),
     corruptedBytes: readHardwareCorrupted(),
+    availableBytes: readAvailableMemory(),
     pools: readHugepagePools(),
     canPtrace: hasCapability(self, CAP_SYS_PTRACE),
     canOpenMapFiles: hasCapability(self, CAP_SYS_ADMIN) || hasCapability(self, CAP_CHECKPOINT_RESTORE),

@@ -14,6 +14,7 @@ const GOOD: HostFacts = {
   memoryFailure: { enabled: true, source: "/proc/config.gz" },
   recoverySysctl: 1,
   corruptedBytes: 0,
+  availableBytes: 2 ** 33,
   pools: [POOL],
   canPtrace: true,
   canOpenMapFiles: true,
@@ -105,6 +106,13 @@ const TABLE: readonly Row[] = [
     code: "HM_DOCTOR_POOL",
     severity: "warning",
     says: /7 free, 7 of these reserved/,
+  },
+  {
+    name: "no memory for a replacement",
+    change: { availableBytes: LARGE + 2 ** 25 },
+    code: "HM_DOCTOR_MEMORY",
+    severity: "warning",
+    says: /34 MiB/,
   },
   {
     name: "yama forbids all",

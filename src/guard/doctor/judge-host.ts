@@ -111,6 +111,21 @@ function judgePools({ pools }: HostFacts): Finding[] {
   });
 }
 
+/** What a recovery leaves to the rest of the machine (recovery/plan.ts). */
+const SPARE_BYTES = 64 * 1024 * 1024;
+
+function judgeMemory({ availableBytes, pools }: HostFacts): Finding[] {
+  const largest = Math.max(...pools.filter(({ total }) => total > 0).map(({ pageSize }) => pageSize), 0);
+  if (largest === 0 || availableBytes >= largest + SPARE_BYTES) return [];
+  return [
+    problem("HM_DOCTOR_MEMORY", "warning", {
+      message: `Only ${formatBytes(availableBytes)} of ordinary memory are available.`,
+      cost: `The replacement of a ${formatBytes(largest)} page needs as much ordinary memory and ${formatBytes(SPARE_BYTES)} beside it; with less, recovery is refused.`,
+      fix: "Free memory on the host, or set fewer large pages aside.",
+    }),
+  ];
+}
+
 function judgePtrace(facts: HostFacts): Finding {
   const code = "HM_DOCTOR_PTRACE";
   const cost = "Hugemend cannot attach to QEMU.";
@@ -206,6 +221,7 @@ export function judgeHost(facts: HostFacts): Finding[] {
     ...judgeRecoverySysctl(facts),
     ...judgeCorrupted(facts),
     ...judgePools(facts),
+    ...judgeMemory(facts),
     judgePtrace(facts),
     judgeMapFiles(facts),
     ...judgeNamespace(facts),

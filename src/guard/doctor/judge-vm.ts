@@ -88,6 +88,20 @@ function judgeShared({ regions }: VmInsides): Finding[] {
   ];
 }
 
+/** One swap splits a mapping in three; this many leave room for some hundred lost pages. */
+const LOW_MAPPINGS = 256;
+
+function judgeMapCount({ mappings, mappingsLimit }: VmInsides): Finding[] {
+  if (mappings + LOW_MAPPINGS <= mappingsLimit) return [];
+  return [
+    problem("HM_DOCTOR_MAP_COUNT", "warning", {
+      message: `It has ${mappings} mappings of at most ${mappingsLimit}.`,
+      cost: "Each recovery adds two; at the limit recovery is refused.",
+      fix: `sysctl -w vm.max_map_count=${mappingsLimit * 2}`,
+    }),
+  ];
+}
+
 const FIRST_SIZE = 2 * 1024 * 1024;
 
 function judgePageSizes({ regions }: VmInsides): Finding[] {
@@ -119,49 +133,35 @@ function judgePools({ regions }: VmInsides, pools: readonly HugepagePool[]): Fin
   });
 }
 
-function judgeIo({ descriptors, aioContexts }: VmInsides): Finding {
-  const direct = descriptors
-    .filter(({ direct: set, kind }) => set && kind !== "pipe")
-    .map(({ link }) => link);
-  const rings = descriptors.filter(({ kind }) => kind === "io_uring").length;
-  const found = [
-    ...(direct.length > 0 ? [`O_DIRECT on ${formatList([...new Set(direct)])}`] : []),
-    ...(aioContexts > 0
-      ? [`${aioContexts} asynchronous I/O ${aioContexts === 1 ? "context" : "contexts"}`]
-      : []),
-    ...(rings > 0 ? [`${rings} io_uring ${rings === 1 ? "instance" : "instances"}`] : []),
-  ];
-  if (found.length === 0) return fine("HM_DOCTOR_DIRECT_IO", "Its disk I/O goes through the page tables.");
+function judgeIo({ hazards }: VmInsides): Finding {
+  const { transient } = hazards;
+  if (transient.length === 0)
+    return fine("HM_DOCTOR_DIRECT_IO", "Its disk I/O goes through the page tables.");
   return problem("HM_DOCTOR_DIRECT_IO", "warning", {
-    message: `Disk I/O may bypass the page tables: ${found.join("; ")}.`,
+    message: `Disk I/O may bypass the page tables: ${formatList(transient)}.`,
     cost: "The virtual machine is paused for some milliseconds at a recovery; without a QMP socket recovery is refused.",
     fix: "Give the guard a QMP socket of its own (--qmp), or use cache=writeback,aio=threads for the disks.",
   });
 }
 
-function judgeDevices({ descriptors }: VmInsides): Finding[] {
-  const isVdpa = (link: string) => link.startsWith("/dev/vhost-vdpa");
-  const links = (kept: VmInsides["descriptors"]) => [...new Set(kept.map(({ link }) => link))];
-  const dma = links(
-    descriptors.filter(
-      ({ kind, link }) => kind === "vfio" || kind === "iommufd" || (kind === "vhost" && isVdpa(link)),
-    ),
-  );
-  const vhost = links(descriptors.filter(({ kind, link }) => kind === "vhost" && !isVdpa(link)));
+function judgeDevices({ hazards, descriptors }: VmInsides): Finding[] {
   const findings: Finding[] = [];
-  if (dma.length > 0) {
+  if (hazards.pinned.length > 0) {
     findings.push(
       problem("HM_DOCTOR_DMA", "blocker", {
-        message: `A host device is passed through (${formatList(dma)}).`,
+        message: `A host device may hold its memory: ${formatList(hazards.pinned)}.`,
         cost: "The device would keep writing to the old page while the guest reads the new one, so recovery is refused.",
         fix: "Use virtio devices instead of passed-through ones.",
       }),
     );
   }
+  const vhost = descriptors
+    .filter(({ kind, link }) => kind === "vhost" && !link.startsWith("/dev/vhost-vdpa"))
+    .map(({ link }) => link);
   if (vhost.length > 0) {
     findings.push(
       problem("HM_DOCTOR_VHOST", "note", {
-        message: `The kernel serves virtio queues (${formatList(vhost)}).`,
+        message: `The kernel serves virtio queues (${formatList([...new Set(vhost)])}).`,
         cost: "It works through QEMU's page tables; a packet on its way at the moment of a recovery may be dropped.",
         fix: "Nothing.",
       }),
@@ -185,9 +185,9 @@ function judgeMappers({ mappers, regions }: VmInsides): Finding[] {
   if (mappers.unreadable.length > 0) {
     return [
       problem("HM_DOCTOR_MAPPERS", "note", {
-        message: `Nobody else was seen to map its memory; ${mappers.unreadable.length} processes may not be looked at (${formatList(mappers.unreadable.map(String))}).`,
+        message: `Nobody else was seen to map its memory; some processes may not be looked at: ${formatList(mappers.unreadable.map(String))}.`,
         cost: "If one of them maps it, a recovery would give it and the guest two different pages.",
-        fix: "Run doctor as root on the host itself.",
+        fix: "Nothing if these are system processes; otherwise run doctor as root on the host itself.",
       }),
     ];
   }
@@ -275,6 +275,7 @@ export function judgeVm(facts: VmFacts, pools: readonly HugepagePool[]): Finding
     ...judgeDevices(insides),
     ...judgeMappers(insides),
     ...judgeMemory(insides),
+    ...judgeMapCount(insides),
     ...judgeConfinement(facts, insides),
   ];
 }

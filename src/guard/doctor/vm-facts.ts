@@ -6,14 +6,16 @@
 import { readFileSync } from "node:fs";
 import { LinuxError } from "../../linux/linux-error.js";
 import { type Descriptor, readDescriptors } from "../../linux/procfs/fdinfo.js";
+import { parseCounter } from "../../linux/procfs/hugepages.js";
 import { hugetlbMappings } from "../../linux/procfs/map-files.js";
 import { findMappers, type MapperScan } from "../../linux/procfs/mappers.js";
 import { readMaps } from "../../linux/procfs/maps.js";
-import { errnoOf } from "../../linux/procfs/proc-file.js";
+import { errnoOf, readText } from "../../linux/procfs/proc-file.js";
 import { isQemu, readExecutable, sharesNamespace } from "../../linux/procfs/process-identity.js";
 import { readSmaps } from "../../linux/procfs/smaps.js";
 import { type ProcessStatus, readStatus, readThreadStatus } from "../../linux/procfs/status.js";
 import { readTasks } from "../../linux/procfs/tasks.js";
+import { type Hazards, hazardsOf } from "../../recovery/hazards.js";
 
 /** One mapping of large pages. */
 export interface LargePageRegion {
@@ -40,8 +42,11 @@ export interface VmInsides {
   readonly qemu: boolean;
   readonly regions: readonly LargePageRegion[];
   readonly descriptors: readonly Descriptor[];
-  /** Asynchronous I/O contexts: mappings named `[aio]`. */
-  readonly aioContexts: number;
+  /** What may write behind the page tables, by the same rule that a recovery uses. */
+  readonly hazards: Hazards;
+  /** How many mappings it has, and may have (vm.max_map_count). */
+  readonly mappings: number;
+  readonly mappingsLimit: number;
   /** Any mapping is locked (VmFlags lo): new ones are populated at once. */
   readonly locked: boolean;
   /** Other processes that map the same large pages. */
@@ -95,6 +100,7 @@ function readInsides(pid: number): VmInsides {
   const mappings = readMaps(pid);
   const large = hugetlbMappings(pid, mappings);
   const details = new Map(readSmaps(pid).map((entry) => [entry.mapping.start, entry]));
+  const descriptors = readDescriptors(pid);
   return {
     executable: readExecutable(pid),
     qemu: isQemu(pid),
@@ -106,8 +112,10 @@ function readInsides(pid: number): VmInsides {
       path: mapping.path,
       watched: WATCH_FLAGS.some((flag) => details.get(mapping.start)?.vmFlags.has(flag)),
     })),
-    descriptors: readDescriptors(pid),
-    aioContexts: mappings.filter(({ path }) => path.startsWith("/[aio]")).length,
+    descriptors,
+    hazards: hazardsOf(descriptors, mappings),
+    mappings: mappings.length,
+    mappingsLimit: parseCounter("vm.max_map_count", readText("/proc/sys/vm/max_map_count")),
     locked: [...details.values()].some(({ vmFlags }) => vmFlags.has("lo")),
     mappers: findMappers(
       large.map(({ mapping }) => mapping),

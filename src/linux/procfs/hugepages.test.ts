@@ -4,8 +4,9 @@ import fc from "fast-check";
 import { LinuxError } from "../linux-error.js";
 import {
   parseCounter,
-  parseHardwareCorrupted,
+  parseMeminfo,
   parsePoolName,
+  readAvailableMemory,
   readHugepagePools,
   readNodePools,
 } from "./hugepages.js";
@@ -43,13 +44,23 @@ describe("hugepages", () => {
     );
   });
 
-  it("reads HardwareCorrupted in bytes; a kernel that does not handle errors has no such line", () => {
-    assert.equal(
-      parseHardwareCorrupted("MemTotal: 1 kB\nHardwareCorrupted:     4 kB\nHugePages_Total: 0\n"),
-      4096,
+  it("reads lines of meminfo in bytes; a kernel that does not handle errors has no HardwareCorrupted", () => {
+    const text = "MemTotal: 1 kB\nHardwareCorrupted:     4 kB\nHugePages_Total: 0\n";
+    assert.equal(parseMeminfo(text, "HardwareCorrupted"), 4096);
+    assert.equal(parseMeminfo(text, "MemTotal"), 1024);
+    assert.equal(parseMeminfo(text, "Mem"), undefined);
+    assert.equal(parseMeminfo("", "HardwareCorrupted"), undefined);
+    assert.throws(() => parseMeminfo("MemTotal: x kB\n", "MemTotal"), { code: "HM_PROC_FORMAT" });
+    fc.assert(
+      fc.property(fc.string({ unit: "binary" }), (value) => {
+        try {
+          assert.equal(typeof parseMeminfo(`MemTotal:${value}`, "MemTotal"), "number");
+        } catch (error) {
+          assert.ok(error instanceof LinuxError, String(error));
+        }
+      }),
     );
-    assert.equal(parseHardwareCorrupted("MemTotal: 1 kB\n"), undefined);
-    assert.throws(() => parseHardwareCorrupted("HardwareCorrupted:     x kB\n"), { code: "HM_PROC_FORMAT" });
+    assert.ok(readAvailableMemory() > 0);
   });
 
   it("sees the same pages in the nodes as in the machine", () => {

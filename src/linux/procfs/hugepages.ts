@@ -90,18 +90,24 @@ export function readNodePools(): HugepagePool[] {
 
 /**
  * @param text the whole of /proc/meminfo
- * @returns bytes the kernel took out of use after memory errors; undefined without CONFIG_MEMORY_FAILURE
+ * @param name of a line, for example `MemAvailable`
+ * @returns its value in bytes; undefined when the kernel has no such line
  * @throws LinuxError HM_PROC_FORMAT
  */
-export function parseHardwareCorrupted(text: string): number | undefined {
-  const line = /^HardwareCorrupted:.*$/m.exec(text)?.[0];
+export function parseMeminfo(text: string, name: string): number | undefined {
+  const line = text.split("\n").find((candidate) => candidate.startsWith(`${name}:`));
   if (line === undefined) return undefined;
-  const kilobytes = /^HardwareCorrupted: *(\d{1,12}) kB$/.exec(line)?.[1];
-  if (kilobytes === undefined) throw formatError("/proc/meminfo", "HardwareCorrupted: N kB", line);
+  const kilobytes = /^ *(\d{1,12}) kB$/.exec(line.slice(name.length + 1))?.[1];
+  if (kilobytes === undefined) throw formatError("/proc/meminfo", `${name}: N kB`, line);
   return Number(kilobytes) * 1024;
 }
 
-/** @returns HardwareCorrupted of /proc/meminfo in bytes, see {@link parseHardwareCorrupted} */
+/** @returns bytes the kernel took out of use after memory errors; undefined without CONFIG_MEMORY_FAILURE */
 export function readHardwareCorrupted(): number | undefined {
-  return parseHardwareCorrupted(readText("/proc/meminfo"));
+  return parseMeminfo(readText("/proc/meminfo"), "HardwareCorrupted");
+}
+
+/** @returns bytes that can be allocated without swapping (Linux 3.14 and later); 0 when the kernel does not say */
+export function readAvailableMemory(): number {
+  return parseMeminfo(readText("/proc/meminfo"), "MemAvailable") ?? 0;
 }

@@ -35,31 +35,45 @@ export interface MapperScan {
  * @throws LinuxError HM_PROC_READ, HM_PROC_FORMAT
  */
 export function findMappers(files: readonly FileId[], except: readonly number[]): MapperScan {
-  const wanted = new Map(files.map((file) => [` ${file.device} ${file.inode} `, file]));
   const mappers: Mapper[] = [];
   const unreadable: number[] = [];
-  if (wanted.size === 0) return { mappers, unreadable };
+  if (files.length === 0) return { mappers, unreadable };
   for (const pid of readProcesses()) {
     if (except.includes(pid)) continue;
-    let text: string;
-    try {
-      text = readMapsText(pid);
-    } catch (error) {
-      const code = errnoOf(error);
-      if (code === "HM_PROC_DENIED") unreadable.push(pid);
-      else if (code !== "HM_PROC_GONE") throw error;
-      continue;
-    }
-    for (const [needle, file] of wanted) {
-      // A cheap look first: nearly no process maps the file. The text may also stand in a path, so parse then.
-      if (!text.includes(needle)) continue;
-      const hits = parseMaps(text).filter(
-        (mapping) => mapping.device === file.device && mapping.inode === file.inode,
-      );
-      if (hits.length === 0) continue;
-      const comm = tryReadText(`/proc/${pid}/comm`) ?? "";
-      mappers.push({ pid, comm, file, shared: hits.some((mapping) => mapping.shared) });
-    }
+    const found = findMappersIn(pid, files);
+    if (found === "unreadable") unreadable.push(pid);
+    else mappers.push(...found);
   }
   return { mappers, unreadable };
+}
+
+/**
+ * The same for one process, for callers that must not stand still for a whole scan.
+ *
+ * @returns one entry for each file it maps; nothing if it has ended
+ * @throws LinuxError HM_PROC_READ, HM_PROC_FORMAT
+ */
+export function findMappersIn(pid: number, files: readonly FileId[]): readonly Mapper[] | "unreadable" {
+  let text: string;
+  try {
+    text = readMapsText(pid);
+  } catch (error) {
+    const code = errnoOf(error);
+    if (code === "HM_PROC_DENIED") return "unreadable";
+    if (code === "HM_PROC_GONE") return [];
+    throw error;
+  }
+  const wanted = new Map(files.map((file) => [` ${file.device} ${file.inode} `, file]));
+  const mappers: Mapper[] = [];
+  for (const [needle, file] of wanted) {
+    // A cheap look first: nearly no process maps the file. The text may also stand in a path, so parse then.
+    if (!text.includes(needle)) continue;
+    const hits = parseMaps(text).filter(
+      (mapping) => mapping.device === file.device && mapping.inode === file.inode,
+    );
+    if (hits.length === 0) continue;
+    const comm = tryReadText(`/proc/${pid}/comm`) ?? "";
+    mappers.push({ pid, comm, file, shared: hits.some((mapping) => mapping.shared) });
+  }
+  return mappers;
 }
