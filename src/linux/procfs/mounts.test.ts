@@ -50,7 +50,7 @@ describe("mountinfo", () => {
     fc.assert(
       fc.property(
         mountArbitrary,
-        fc.string({ unit: "binary" }),
+        fc.string({ unit: "binary-ascii" }),
         fc.nat(120),
         fc.nat(20),
         (mount, insert, at, drop) => {

@@ -98,7 +98,7 @@ describe("smaps", () => {
         fc.array(shapeArbitrary, { maxLength: 4 }),
         fc.double({ min: 0, max: 1, noNaN: true }),
         fc.nat(200),
-        fc.string({ unit: "binary", maxLength: 30 }),
+        fc.string({ unit: "binary-ascii", maxLength: 30 }),
         (shapes, at, drop, insert) => {
           const text = render(shapes);
           const index = Math.floor(at * text.length);
