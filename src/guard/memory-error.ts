@@ -5,6 +5,7 @@
 import { HugemendError, messageOf } from "../errors.js";
 import { alignDown, gpa, hex } from "../linux/address.js";
 import { tryReadProcess } from "../linux/process-memory.js";
+import type { Mapping } from "../linux/procfs/maps.js";
 import { BUS_MCEERR_AR } from "../linux/signal-info.js";
 import { type Classification, classify } from "../recovery/classify.js";
 import { type LargePage, SMALL_PAGE } from "../recovery/large-page.js";
@@ -25,8 +26,8 @@ export async function handleMemoryError(guard: GuardContext, stopped: StoppedAtE
   try {
     // Anything but an access that hit poison (action optional, a truncated file, …) is QEMU's alone.
     if (stopped.code !== BUS_MCEERR_AR) return held.deliver();
-    const found = classify(guard.pid, stopped.address);
-    if (found.kind === "large-page") await handleLargePage(guard, stopped, found.page);
+    const { found, mappings } = classify(guard.pid, stopped.address);
+    if (found.kind === "large-page") await handleLargePage(guard, stopped, found.page, mappings);
     else if (found.kind === "overlay") handleOverlay(guard, stopped, found);
     else held.deliver();
   } catch (error) {
@@ -38,10 +39,15 @@ export async function handleMemoryError(guard: GuardContext, stopped: StoppedAtE
   }
 }
 
-async function handleLargePage(guard: GuardContext, stopped: StoppedAtError, page: LargePage): Promise<void> {
+async function handleLargePage(
+  guard: GuardContext,
+  stopped: StoppedAtError,
+  page: LargePage,
+  mappings: readonly Mapping[],
+): Promise<void> {
   if (guard.refused.has(page.base)) return stopped.held.deliver();
   try {
-    const plan = planRecovery(gatherFacts(guard, page));
+    const plan = planRecovery(gatherFacts(guard, page, mappings));
     guard.onStep("planned");
     if (plan.action === "refuse") return refuse(guard, stopped, page.base, page.size, plan);
     if (plan.quiesce) await recoverPaused(guard, stopped, page);

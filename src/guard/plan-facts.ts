@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { salvageSupport } from "../linux/procfs/kernel-version.js";
-import { readMaps } from "../linux/procfs/maps.js";
+import type { Mapping } from "../linux/procfs/maps.js";
 import { readHazards } from "../recovery/hazards.js";
 import type { LargePage } from "../recovery/large-page.js";
 import type { PlanFacts } from "../recovery/plan.js";
@@ -9,10 +9,10 @@ import type { GuardContext } from "./guard-context.js";
 /**
  * Looks at the process as it is now.
  *
+ * @param mappings all of the process, just read
  * @throws LinuxError if something cannot be read: then nothing may be replaced
  */
-export function gatherFacts(guard: GuardContext, page: LargePage): PlanFacts {
-  const mappings = readMaps(guard.pid);
+export function gatherFacts(guard: GuardContext, page: LargePage, mappings: readonly Mapping[]): PlanFacts {
   return {
     page,
     salvage: salvageSupport(guard.kernel),

@@ -41,7 +41,7 @@ function replaceWhilePaused(
 ): Salvaged {
   const held = guard.tracee.holdAny([stopped.held.tid]);
   try {
-    const now = classify(guard.pid, stopped.address);
+    const { found: now } = classify(guard.pid, stopped.address);
     if (now.kind !== "large-page" || now.page.base !== page.base) {
       throw new RecoveryError("HM_PAUSE_CHANGED", "The RAM mapping changed while the VM was being paused", {
         present: now.kind,

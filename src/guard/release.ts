@@ -1,6 +1,6 @@
 /** Step 7 of the walk: the thread repeats its access, and QEMU's SIGBUS handler is as QEMU left it. */
 
-import { hasSignal, readThreadStatus } from "../linux/procfs/status.js";
+import { hasSignal, readCaughtSignals } from "../linux/procfs/status.js";
 import { signal, signalBit } from "../linux/signals.js";
 import type { HeldThread } from "../tracee/held-thread.js";
 import type { RemoteCalls } from "../tracee/remote-calls.js";
@@ -27,5 +27,5 @@ export function releaseToRepeat(guard: GuardContext, held: HeldThread): void {
 }
 
 function handlerIsGone(guard: GuardContext, tid: number): boolean {
-  return !hasSignal(readThreadStatus(guard.pid, tid).sigCgt, signal.SIGBUS);
+  return !hasSignal(readCaughtSignals(guard.pid, tid), signal.SIGBUS);
 }

@@ -1,6 +1,6 @@
 /** Step 2 of the walk: what lies at the address of an error? Trusts the kernel's mappings, never the signal's size. */
 
-import { alignDown, type Hva, hva } from "../linux/address.js";
+import { alignDown, type Hva } from "../linux/address.js";
 import { hugetlbPageSize } from "../linux/procfs/map-files.js";
 import { type Mapping, mappingAt, readMaps } from "../linux/procfs/maps.js";
 import type { LargePage } from "./large-page.js";
@@ -44,13 +44,21 @@ export function classifyAddress(
   return { kind: "large-page", page };
 }
 
+/** A classification and what it was made from. */
+export interface Classified {
+  readonly found: Classification;
+  /** All mappings of the process, ascending. */
+  readonly mappings: readonly Mapping[];
+}
+
 /**
  * Reads the process's mappings now.
  *
  * @throws LinuxError HM_PROC_GONE, HM_PROC_DENIED, HM_PROC_READ, HM_PROC_FORMAT
  */
-export function classify(pid: number, address: Hva): Classification {
-  return classifyAddress(readMaps(pid), hva(address), (mapping) => hugetlbPageSize(pid, mapping));
+export function classify(pid: number, address: Hva): Classified {
+  const mappings = readMaps(pid);
+  return { mappings, found: classifyAddress(mappings, address, (mapping) => hugetlbPageSize(pid, mapping)) };
 }
 
 /** An overlay that is in its large page's place. */

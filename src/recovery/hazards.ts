@@ -36,5 +36,9 @@ export function hazardsOf(descriptors: readonly Descriptor[], mappings: readonly
 
 /** @throws LinuxError HM_PROC_GONE, HM_PROC_DENIED, HM_PROC_FORMAT */
 export function readHazards(pid: number, mappings: readonly Mapping[]): Hazards {
-  return hazardsOf(readDescriptors(pid), mappings);
+  // Only files and block devices can be open with O_DIRECT in a way that matters.
+  return hazardsOf(
+    readDescriptors(pid, (kind) => kind === "file"),
+    mappings,
+  );
 }

@@ -15,6 +15,7 @@
  *   churn N           start and join N threads, one after another
  *   handler           "handler caught" or "handler default"
  *   rounds K N        poison and touch page K N times, timing each touch: "rounds NS NS …" (needs a guard)
+ *   copies K N        time N copies of page K into a fresh memfd by pread: "copies NS NS …"
  *   remap K           put the large page back
  *   quit
  */
@@ -169,6 +170,24 @@ static void check(size_t page) {
   printf("check ok=%zu lost=%zu corrupt=%zu sigbus=%zu\n", ok, lost, corrupt, signals);
 }
 
+/* What any copy into small pages costs: the yardstick for a recovery. */
+static uint64_t copy_once(size_t page) {
+  uint64_t before = now_ns();
+  int fd = memfd_create("copy", MFD_CLOEXEC);
+  if (fd < 0 || ftruncate(fd, page_size)) die("memfd_create");
+  char *to = mmap(NULL, page_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  if (to == MAP_FAILED) die("mmap");
+  for (size_t done = 0; done < page_size;) {
+    ssize_t count = pread(ram_fd, to + done, page_size - done, page * page_size + done);
+    if (count <= 0) die("pread");
+    done += count;
+  }
+  uint64_t after = now_ns();
+  munmap(to, page_size);
+  close(fd);
+  return after - before;
+}
+
 static void remap(size_t page) {
   void *at = (char *)ram + page * page_size;
   if (mmap(at, page_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, ram_fd, page * page_size) != at) die("mmap");
@@ -233,6 +252,10 @@ int main(int count, char **arguments) {
         printf(" %llu", (unsigned long long)(after - before));
         remap(first);
       }
+      printf("\n");
+    } else if (!strcmp(command, "copies")) {
+      printf("copies");
+      for (size_t i = 0; i < second; i++) printf(" %llu", (unsigned long long)copy_once(first));
       printf("\n");
     } else if (!strcmp(command, "remap")) { remap(first); puts("remap done"); }
     else if (!strcmp(command, "quit")) return 0;

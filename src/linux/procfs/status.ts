@@ -156,3 +156,16 @@ export function hasSignal(mask: bigint, signal: number): boolean {
 export function hasCapability(status: ProcessStatus, capability: number): boolean {
   return ((status.capEff >> BigInt(capability)) & 1n) === 1n;
 }
+
+/**
+ * Only the caught signals of one thread: on the way of every recovery, where the whole status would take too long.
+ *
+ * @returns the mask, bit N-1 stands for signal N
+ * @throws LinuxError HM_PROC_GONE, HM_PROC_DENIED, HM_PROC_FORMAT
+ */
+export function readCaughtSignals(pid: number, tid: number): bigint {
+  const text = readText(`/proc/${checkedPid(pid)}/task/${checkedPid(tid)}/status`);
+  const caught = /^SigCgt:\t([0-9a-f]{16})$/m.exec(text)?.[1];
+  if (caught === undefined) throw formatError(FILE, "SigCgt: 16 hexadecimal digits", "no such line");
+  return BigInt(`0x${caught}`);
+}
