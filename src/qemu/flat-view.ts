@@ -31,6 +31,8 @@ const OFFSET = / @([0-9a-f]{16})(?= |$)/;
 const BACKED: ReadonlySet<string> = new Set(["ram", "rom", "nv-ram", "nv-rom"]);
 const VIEW = "memory";
 const MAX_LINE = 4096;
+/** An accelerator and an owner may follow the name (`KVM owner:{dev id=d1}`). */
+const MAX_NAMES = 5;
 
 /**
  * @param text the answer
@@ -80,7 +82,8 @@ function nameAndOffset(rest: string): Pick<FlatRange, "names" | "offset"> {
   const at = OFFSET.exec(rest);
   if (at !== null) return { names: [rest.slice(0, at.index)], offset: Number.parseInt(at[1] ?? "", 16) };
   const names = [rest];
-  for (let end = rest.lastIndexOf(" "); end > 0; end = rest.lastIndexOf(" ", end - 1))
+  let end = rest.lastIndexOf(" ");
+  for (; end > 0 && names.length < MAX_NAMES; end = rest.lastIndexOf(" ", end - 1))
     names.push(rest.slice(0, end));
   return { names, offset: 0 };
 }

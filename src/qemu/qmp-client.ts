@@ -9,9 +9,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { messageOf } from "../errors.js";
 import { QemuError } from "./qemu-error.js";
-import { QmpConnection, type QmpExecutor, type QmpVersion } from "./qmp-connection.js";
+import { type ExecuteOptions, QmpConnection, type QmpExecutor, type QmpVersion } from "./qmp-connection.js";
 import { EventHub, type EventListener } from "./qmp-events.js";
-import { aborted, type JsonObject, type WaitOptions } from "./qmp-transport.js";
+import { aborted, type JsonObject } from "./qmp-transport.js";
 
 /** How a client connects and how long it tries. */
 export interface QmpClientOptions {
@@ -84,7 +84,7 @@ export class QmpClient implements QmpExecutor, Disposable {
     return this.#closed === null && this.#reconnecting === null;
   }
 
-  async execute(command: string, args: JsonObject = {}, options: WaitOptions = {}): Promise<unknown> {
+  async execute(command: string, args: JsonObject = {}, options: ExecuteOptions = {}): Promise<unknown> {
     const { timeoutMs = DEFAULT_TIMEOUT_MS, signal } = options;
     const start = performance.now();
     if (this.#reconnecting !== null) await this.#waitForConnection(command, timeoutMs, signal);

@@ -2,8 +2,7 @@
 
 import { z } from "zod";
 import { QemuError } from "./qemu-error.js";
-import { type QmpExecutor, type QmpVersion, versionSchema } from "./qmp-connection.js";
-import type { WaitOptions } from "./qmp-transport.js";
+import { type ExecuteOptions, type QmpExecutor, type QmpVersion, versionSchema } from "./qmp-connection.js";
 
 /** QEMU: qapi/run-state.json, StatusInfo. */
 export interface VmStatus {
@@ -68,29 +67,29 @@ export class QmpCommands {
     this.#executor = executor;
   }
 
-  queryStatus(options?: WaitOptions): Promise<VmStatus> {
+  queryStatus(options?: ExecuteOptions): Promise<VmStatus> {
     return this.#ask("query-status", statusSchema, options);
   }
 
   /** Resolves after the vCPUs stand still and all disk I/O is drained and flushed (QEMU: system/cpus.c, do_vm_stop). */
-  async stop(options?: WaitOptions): Promise<void> {
+  async stop(options?: ExecuteOptions): Promise<void> {
     await this.#executor.execute("stop", {}, options);
   }
 
-  async cont(options?: WaitOptions): Promise<void> {
+  async cont(options?: ExecuteOptions): Promise<void> {
     await this.#executor.execute("cont", {}, options);
   }
 
-  queryVersion(options?: WaitOptions): Promise<QmpVersion> {
+  queryVersion(options?: ExecuteOptions): Promise<QmpVersion> {
     return this.#ask("query-version", versionSchema, options);
   }
 
-  async queryMemdev(options?: WaitOptions): Promise<readonly Memdev[]> {
+  async queryMemdev(options?: ExecuteOptions): Promise<readonly Memdev[]> {
     const list = await this.#ask("query-memdev", memdevSchema, options);
     return list.map((m) => ({ id: m.id ?? null, size: m.size, share: m.share ?? null }));
   }
 
-  async queryMemoryDevices(options?: WaitOptions): Promise<readonly MemoryDevice[]> {
+  async queryMemoryDevices(options?: ExecuteOptions): Promise<readonly MemoryDevice[]> {
     const list = await this.#ask("query-memory-devices", memoryDeviceSchema, options);
     return list.map(({ type, data }) => {
       const at = data.addr ?? data.memaddr;
@@ -104,13 +103,13 @@ export class QmpCommands {
   }
 
   /** Runs a line of the human monitor. @returns its text; an unknown command is text as well, not an error */
-  humanMonitor(line: string, options?: WaitOptions): Promise<string> {
+  humanMonitor(line: string, options?: ExecuteOptions): Promise<string> {
     const answer = this.#executor.execute("human-monitor-command", { "command-line": line }, options);
     return answer.then((value) => checked("human-monitor-command", z.string(), value));
   }
 
   /** The commands and events this QEMU knows; asked once. */
-  features(options?: WaitOptions): Promise<QmpFeatures> {
+  features(options?: ExecuteOptions): Promise<QmpFeatures> {
     if (this.#features === null) {
       this.#features = this.#queryFeatures(options);
       // A failed question may be asked again.
@@ -121,14 +120,14 @@ export class QmpCommands {
     return this.#features;
   }
 
-  async #queryFeatures(options?: WaitOptions): Promise<QmpFeatures> {
+  async #queryFeatures(options?: ExecuteOptions): Promise<QmpFeatures> {
     const entries = await this.#ask("query-qmp-schema", schemaSchema, options);
     const named = (kind: string): ReadonlySet<string> =>
       new Set(entries.filter((e) => e["meta-type"] === kind).map((e) => e.name));
     return { commands: named("command"), events: named("event") };
   }
 
-  async #ask<T>(command: string, schema: z.ZodType<T>, options?: WaitOptions): Promise<T> {
+  async #ask<T>(command: string, schema: z.ZodType<T>, options?: ExecuteOptions): Promise<T> {
     return checked(command, schema, await this.#executor.execute(command, {}, options));
   }
 }

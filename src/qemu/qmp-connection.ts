@@ -12,6 +12,15 @@ import { stalledError } from "./qmp-connect-error.js";
 import { EventHub, type EventListener, type QmpEvent } from "./qmp-events.js";
 import { aborted, type JsonObject, QmpTransport, type WaitOptions } from "./qmp-transport.js";
 
+/** How to wait for an answer. */
+export interface ExecuteOptions extends WaitOptions {
+  /**
+   * Called when the result arrives, in order with the events around it; the promise resolves a little later, when
+   * following events may have been handed out already. Not called for a refused command, nor after a timeout.
+   */
+  readonly onAnswer?: () => void;
+}
+
 /** What can carry out QMP commands: a connection, or a client that reconnects. */
 export interface QmpExecutor {
   /**
@@ -20,7 +29,7 @@ export interface QmpExecutor {
    * @returns the `return` member; unchecked
    * @throws QemuError HM_QMP_COMMAND (QEMU refused), HM_QMP_TIMEOUT, HM_QMP_ABORTED, HM_QMP_LOST, HM_QMP_CLOSED, HM_QMP_PROTOCOL
    */
-  execute(command: string, args?: JsonObject, options?: WaitOptions): Promise<unknown>;
+  execute(command: string, args?: JsonObject, options?: ExecuteOptions): Promise<unknown>;
   /** @param name QMP event name, or `*` for all @returns stops listening */
   on(name: string, listener: EventListener): () => void;
 }
@@ -116,7 +125,7 @@ export class QmpConnection implements QmpExecutor {
     return this.#transport.closedBy;
   }
 
-  execute(command: string, args: JsonObject = {}, options: WaitOptions = {}): Promise<unknown> {
+  execute(command: string, args: JsonObject = {}, options: ExecuteOptions = {}): Promise<unknown> {
     const { timeoutMs = DEFAULT_TIMEOUT_MS, signal } = options;
     const { path } = this.#transport;
     if (this.closedBy !== null) return Promise.reject(this.closedBy);
@@ -138,6 +147,7 @@ export class QmpConnection implements QmpExecutor {
       entry.answer = {
         resolve(value) {
           leave();
+          options.onAnswer?.();
           resolve(value);
         },
         reject(error) {
