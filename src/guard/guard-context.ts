@@ -1,7 +1,6 @@
 /** What every step of the walk works with. */
 
-import type { PausingEvent, ResumedEvent } from "../ledger/internal-events.js";
-import type { Gpa, Hva } from "../linux/address.js";
+import type { Hva } from "../linux/address.js";
 import type { KernelRelease } from "../linux/procfs/kernel-version.js";
 import type { Mapping } from "../linux/procfs/maps.js";
 import type { QuiescePolicy } from "../recovery/plan.js";
@@ -12,27 +11,7 @@ import type { Tracee } from "../tracee/tracee.js";
 import type { Journal } from "./journal.js";
 import type { SharerWatch } from "./sharer-watch.js";
 import type { TouchLog } from "./touch-log.js";
-
-/** A pause of the whole VM. */
-export interface PauseLease {
-  /** Whether the VM has stood still since the pause began. */
-  held(): boolean;
-  /** Ends the pause if it is ours; a VM that the operator has paused stays paused. */
-  resume(): Promise<void>;
-}
-
-/** What the guard asks of QEMU itself, through QMP. */
-export interface VirtualMachine {
-  /** Guest physical address of a byte of RAM, null if QEMU has not told. */
-  gpaOf(address: Hva): Gpa | null;
-  /** QEMU's name of the RAM block there. */
-  blockOf(address: Hva): string | null;
-  /** Pauses the VM; `record` is called with what must be durable. @throws QemuError */
-  pause(record: (event: PausingEvent | ResumedEvent) => void): Promise<PauseLease>;
-  /** Calls back after each reset of the guest. */
-  onReset(listener: () => void): void;
-  close(): void;
-}
+import type { VirtualMachine } from "./virtual-machine.js";
 
 /** What the user chose. */
 export interface GuardPolicy {

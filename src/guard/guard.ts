@@ -9,13 +9,7 @@ import type { BusError } from "../linux/signal-info.js";
 import { salvage as readLargePage } from "../recovery/salvage.js";
 import type { HeldThread } from "../tracee/held-thread.js";
 import { type GoneReason, Tracee } from "../tracee/tracee.js";
-import type {
-  GuardContext,
-  GuardPolicy,
-  GuardStep,
-  StoppedAtError,
-  VirtualMachine,
-} from "./guard-context.js";
+import type { GuardContext, GuardPolicy, GuardStep, StoppedAtError } from "./guard-context.js";
 import { healAfterReset } from "./heal-after-reset.js";
 import type { Journal } from "./journal.js";
 import { handleMemoryError } from "./memory-error.js";
@@ -23,6 +17,7 @@ import { ramRegions, ramWarnings, readRamTable, rememberAdvice } from "./ram-tab
 import { SharerWatch } from "./sharer-watch.js";
 import { type Inventory, takeInventory } from "./takeover.js";
 import { TouchLog } from "./touch-log.js";
+import type { VirtualMachine } from "./virtual-machine.js";
 
 /** What can be exchanged to try a guard on a machine whose memory cannot be made to fail. Never set in production. */
 export interface GuardTrial {

@@ -3,11 +3,11 @@
  */
 
 import { HugemendError, messageOf } from "../errors.js";
-import { alignDown, gpa, hex } from "../linux/address.js";
+import { alignDown, hex } from "../linux/address.js";
 import { tryReadProcess } from "../linux/process-memory.js";
 import type { Mapping } from "../linux/procfs/maps.js";
 import { BUS_MCEERR_AR } from "../linux/signal-info.js";
-import { type Classification, classify } from "../recovery/classify.js";
+import { classify } from "../recovery/classify.js";
 import { type LargePage, SMALL_PAGE } from "../recovery/large-page.js";
 import { planRecovery } from "../recovery/plan.js";
 import type { GuardContext, StoppedAtError } from "./guard-context.js";
@@ -28,7 +28,7 @@ export async function handleMemoryError(guard: GuardContext, stopped: StoppedAtE
     if (stopped.code !== BUS_MCEERR_AR) return held.deliver();
     const { found, mappings } = classify(guard.pid, stopped.address);
     if (found.kind === "large-page") await handleLargePage(guard, stopped, found.page, mappings);
-    else if (found.kind === "overlay") handleOverlay(guard, stopped, found);
+    else if (found.kind === "overlay") handleOverlay(guard, stopped);
     else held.deliver();
   } catch (error) {
     const base = alignDown(stopped.address, SMALL_PAGE);
@@ -58,19 +58,19 @@ async function handleLargePage(
 }
 
 /** A touch of a page we put in place: of a lost one it is QEMU's; otherwise another thread's recovery was quicker. */
-function handleOverlay(
-  guard: GuardContext,
-  stopped: StoppedAtError,
-  found: Extract<Classification, { kind: "overlay" }>,
-): void {
+function handleOverlay(guard: GuardContext, stopped: StoppedAtError): void {
   const { held } = stopped;
   const address = alignDown(stopped.address, SMALL_PAGE);
   if (tryReadProcess(guard.pid, address, 1) !== undefined) return releaseToRepeat(guard, held);
   held.deliver();
   if (!guard.touches.isNews(address)) return;
-  const guest = guard.vm?.gpaOf(found.overlay.base) ?? null;
-  const exact = guest === null ? null : hex(gpa(guest + (address - found.overlay.base)));
-  guard.journal.tell({ event: "poison", gpa: exact, trigger: "AR", hva: hex(address) });
+  const guest = guard.vm?.gpaOf(address) ?? null;
+  guard.journal.tell({
+    event: "poison",
+    gpa: guest === null ? null : hex(guest),
+    trigger: "AR",
+    hva: hex(address),
+  });
 }
 
 /** First law: the mapping is as it was; the signal goes through now, or when the access repeats. */

@@ -3,6 +3,7 @@
 import { readFileSync } from "node:fs";
 import { LEDGER_FORMAT } from "../ledger/internal-events.js";
 import { type LedgerWriter, openLedger } from "../ledger/ledger-writer.js";
+import { replayLedger } from "../ledger/replay.js";
 import { isQemu, readExecutable } from "../linux/procfs/process-identity.js";
 import { readStat } from "../linux/procfs/stat.js";
 import { readStatus } from "../linux/procfs/status.js";
@@ -11,7 +12,7 @@ import { findGadgets } from "../tracee/gadgets.js";
 import { Guard, type GuardTrial } from "./guard.js";
 import { GuardError } from "./guard-error.js";
 import { type EventSink, Journal } from "./journal.js";
-import { connectVm } from "./virtual-machine.js";
+import { VirtualMachine } from "./virtual-machine.js";
 
 /** What `hugemend guard` is told. */
 export interface OpenGuardOptions {
@@ -37,7 +38,7 @@ export async function openGuard(options: OpenGuardOptions): Promise<Guard> {
   const ledger = openLedger(options.ledger, { pid, startTime: readStat(pid).startTime.toString() });
   try {
     const journal = new Journal({ ledger, sink });
-    const vm = options.qmp === undefined ? undefined : await connectVm(pid, options.qmp, ledger);
+    const vm = options.qmp === undefined ? undefined : await connect(pid, options.qmp, journal, ledger);
     try {
       findGadgets(pid);
       recordAttachment(ledger, pid);
@@ -52,6 +53,16 @@ export async function openGuard(options: OpenGuardOptions): Promise<Guard> {
     ledger.close();
     throw error;
   }
+}
+
+function connect(
+  pid: number,
+  socket: string,
+  journal: Journal,
+  ledger: LedgerWriter,
+): Promise<VirtualMachine> {
+  const { openPause } = replayLedger(ledger.history);
+  return VirtualMachine.connect(pid, socket, journal, openPause !== null);
 }
 
 const noQmp = {

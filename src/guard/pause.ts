@@ -1,4 +1,5 @@
-import type { GuardContext, PauseLease } from "./guard-context.js";
+import type { PauseLease } from "../qemu/pause-lease.js";
+import type { GuardContext } from "./guard-context.js";
 import { GuardError } from "./guard-error.js";
 
 /** How long a thread at SIGBUS stands before it may try again, so that QEMU gets the chance to park it. */
@@ -27,7 +28,7 @@ export async function pauseWhileBouncing(
   };
   const timer = setInterval(bounce, BOUNCE_MS);
   try {
-    return await guard.vm.pause((event) => guard.journal.require(event));
+    return await guard.vm.pause();
   } finally {
     clearInterval(timer);
     bounce();

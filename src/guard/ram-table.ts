@@ -6,7 +6,7 @@ import { type HugetlbMapping, hugetlbMappings } from "../linux/procfs/map-files.
 import type { Mapping } from "../linux/procfs/maps.js";
 import { adviceOf } from "../recovery/advice.js";
 import type { PlacedOverlay } from "../recovery/classify.js";
-import type { VirtualMachine } from "./guard-context.js";
+import type { VirtualMachine } from "./virtual-machine.js";
 
 /** @returns large-page mappings, ascending @throws LinuxError */
 export function readRamTable(pid: number, mappings: readonly Mapping[]): HugetlbMapping[] {

@@ -1,10 +1,11 @@
 /** Recovery while the whole VM stands still, so that no disk I/O of QEMU can still land in the old page. */
 
+import type { PauseLease } from "../qemu/pause-lease.js";
 import { classify } from "../recovery/classify.js";
 import type { LargePage } from "../recovery/large-page.js";
 import { RecoveryError } from "../recovery/recovery-error.js";
 import type { Salvaged } from "../recovery/salvage.js";
-import type { GuardContext, PauseLease, StoppedAtError } from "./guard-context.js";
+import type { GuardContext, StoppedAtError } from "./guard-context.js";
 import { pauseWhileBouncing } from "./pause.js";
 import { replaceLargePage } from "./replace-large-page.js";
 import { tellRecovered } from "./tell-recovered.js";
@@ -47,6 +48,16 @@ function replaceWhilePaused(
         present: now.kind,
         expected: "the same large page",
       });
+    }
+    if (!lease.drained) {
+      throw new RecoveryError(
+        "HM_PAUSE_NOT_DRAINED",
+        "The VM stands still, but its disk I/O may not be finished",
+        {
+          present: lease.status,
+          expected: "paused",
+        },
+      );
     }
     if (!lease.held()) {
       throw new RecoveryError("HM_PAUSE_LOST", "Somebody resumed the VM in the middle of the recovery", {

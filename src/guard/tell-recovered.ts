@@ -1,5 +1,5 @@
 import type { LostRange } from "../ledger/events.js";
-import { gpa, hex } from "../linux/address.js";
+import { type Hva, hex, hva } from "../linux/address.js";
 import { type LargePage, SMALL_PAGE } from "../recovery/large-page.js";
 import type { Salvaged } from "../recovery/salvage.js";
 import type { GuardContext } from "./guard-context.js";
@@ -29,11 +29,8 @@ export function tellRecovered(
     gpa: guest === null ? null : hex(guest),
     offset: Number(page.offset),
     pageSize: page.size,
-    lost: lostRanges(salvaged.lost).map(
-      ({ offset, bytes }): LostRange => ({
-        gpa: guest === null ? null : hex(gpa(guest + BigInt(offset))),
-        bytes,
-      }),
+    lost: lostRanges(salvaged.lost).map(({ offset, bytes }) =>
+      lostRange(guard, hva(page.base + BigInt(offset)), bytes),
     ),
     salvagedBytes: salvaged.bytes,
     trigger: "AR",
@@ -42,6 +39,11 @@ export function tellRecovered(
     ms: { stall: rounded(stall), downtime: rounded(downtime), total: rounded(total) },
   });
   guard.onStep("outcome-recorded");
+}
+
+function lostRange(guard: GuardContext, address: Hva, bytes: number): LostRange {
+  const guest = guard.vm?.gpaOf(address) ?? null;
+  return { gpa: guest === null ? null : hex(guest), bytes };
 }
 
 /** Joins neighbouring 4 KiB pages. @param lost ascending byte offsets */

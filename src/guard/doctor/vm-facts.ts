@@ -96,13 +96,23 @@ function describeTracer(tid: number): Tracer {
   }
 }
 
+/** A kernel thread has none; that must not look like a process that has ended. */
+function executableOf(pid: number): string {
+  try {
+    return readExecutable(pid);
+  } catch (error) {
+    if (errnoOf(error) === "HM_PROC_GONE") return "no executable";
+    throw error;
+  }
+}
+
 function readInsides(pid: number): VmInsides {
   const mappings = readMaps(pid);
   const large = hugetlbMappings(pid, mappings);
   const details = new Map(readSmaps(pid).map((entry) => [entry.mapping.start, entry]));
   const descriptors = readDescriptors(pid);
   return {
-    executable: readExecutable(pid),
+    executable: executableOf(pid),
     qemu: isQemu(pid),
     regions: large.map(({ mapping, pageSize }) => ({
       start: mapping.start,
