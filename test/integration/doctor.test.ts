@@ -3,6 +3,8 @@ import { execFile } from "node:child_process";
 import { describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
 import type { Finding, Severity } from "../../src/guard/doctor/finding.js";
+import { readStatus } from "../../src/linux/procfs/status.js";
+import { readProcesses, readTasks } from "../../src/linux/procfs/tasks.js";
 import { acquire } from "../hugepages.js";
 import { startHolder } from "../hugetlb-holder.js";
 
@@ -133,6 +135,21 @@ describe("hugemend doctor", () => {
     assert.ok(outcome.stdout.includes(process.execPath));
   });
 
+  it("takes a kernel thread for what it is, wherever one can be seen", async () => {
+    const kernelThread = readProcesses().find((pid) => {
+      try {
+        return readStatus(pid).lockedBytes === undefined && readStatus(pid).state !== "Z";
+      } catch {
+        return false;
+      }
+    });
+    // A container shows none.
+    if (kernelThread === undefined) return;
+    const { about, outcome } = await examine(kernelThread);
+    assert.deepEqual(about.get("HM_DOCTOR_QEMU"), ["blocker"]);
+    assert.match(outcome.stdout, /no executable/);
+  });
+
   it("prints a table without colour codes when the output is no terminal", async () => {
     const { exitCode, stdout, stderr } = await doctor("--pid", String(process.pid));
     assert.equal(exitCode, 1, stderr);
@@ -164,7 +181,6 @@ describe("hugemend doctor", () => {
   });
 
   it("tells a thread from its process", async () => {
-    const { readTasks } = await import("../../src/linux/procfs/tasks.js");
     const thread = readTasks(process.pid).find((tid) => tid !== process.pid);
     const { exitCode, stderr } = await doctor("--pid", String(thread));
     assert.equal(exitCode, 2);

@@ -182,6 +182,24 @@ describe("maps", () => {
     assert.throws(() => parseMaps(line("2000", "2000")), { code: "HM_PROC_FORMAT" });
   });
 
+  it("refuses numbers that do not fit 64 bits", () => {
+    const line = (start: string, end: string, offset: string, inode: string) =>
+      `${start}-${end} rw-p ${offset} 00:00 ${inode} \n`;
+    const most = "ffffffffffffffff";
+    const [mapping] = parseMaps(line("fffffffffffff000", most, most, "18446744073709551615"));
+    assert.equal(mapping?.end, (1n << 64n) - 1n);
+    assert.equal(mapping?.inode, (1n << 64n) - 1n);
+    for (const text of [
+      line(`1${most}`, `2${most}`, "0", "0"),
+      line("1000", `1${most}`, "0", "0"),
+      line("1000", "2000", `1${most}`, "0"),
+      line("1000", "2000", "0", "18446744073709551616"),
+      line("1000", "2000", "0", "100000000000000000000"),
+    ]) {
+      assert.throws(() => parseMaps(text), { code: "HM_PROC_FORMAT" }, text);
+    }
+  });
+
   it("finds the mapping of an address, and nothing in holes", () => {
     fc.assert(
       fc.property(mappingsArbitrary, fc.bigInt({ min: 0n, max: (1n << 64n) - 1n }), (mappings, anywhere) => {
