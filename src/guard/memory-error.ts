@@ -5,7 +5,6 @@
 import { HugemendError, messageOf } from "../errors.js";
 import { alignDown, hex } from "../linux/address.js";
 import { tryReadProcess } from "../linux/process-memory.js";
-import type { Mapping } from "../linux/procfs/maps.js";
 import { BUS_MCEERR_AR } from "../linux/signal-info.js";
 import { classify } from "../recovery/classify.js";
 import { type LargePage, SMALL_PAGE } from "../recovery/large-page.js";
@@ -26,8 +25,8 @@ export async function handleMemoryError(guard: GuardContext, stopped: StoppedAtE
   try {
     // Anything but an access that hit poison (action optional, a truncated file, …) is QEMU's alone.
     if (stopped.code !== BUS_MCEERR_AR) return held.deliver();
-    const { found, mappings } = classify(guard.pid, stopped.address);
-    if (found.kind === "large-page") await handleLargePage(guard, stopped, found.page, mappings);
+    const { found, mapsText } = classify(guard.pid, stopped.address);
+    if (found.kind === "large-page") await handleLargePage(guard, stopped, found.page, mapsText);
     else if (found.kind === "overlay") handleOverlay(guard, stopped);
     else held.deliver();
   } catch (error) {
@@ -43,11 +42,11 @@ async function handleLargePage(
   guard: GuardContext,
   stopped: StoppedAtError,
   page: LargePage,
-  mappings: readonly Mapping[],
+  mapsText: string,
 ): Promise<void> {
   if (guard.refused.has(page.base)) return stopped.held.deliver();
   try {
-    const plan = planRecovery(gatherFacts(guard, page, mappings));
+    const plan = planRecovery(gatherFacts(guard, page, mapsText));
     guard.onStep("planned");
     if (plan.action === "refuse") return refuse(guard, stopped, page.base, page.size, plan);
     if (plan.quiesce) await recoverPaused(guard, stopped, page);

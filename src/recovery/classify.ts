@@ -1,8 +1,9 @@
 /** Step 2 of the walk: what lies at the address of an error? Trusts the kernel's mappings, never the signal's size. */
 
 import { alignDown, type Hva } from "../linux/address.js";
+import { findMapping } from "../linux/procfs/find-mapping.js";
 import { hugetlbPageSize } from "../linux/procfs/map-files.js";
-import { type Mapping, mappingAt, readMaps } from "../linux/procfs/maps.js";
+import { type Mapping, readMapsText } from "../linux/procfs/maps.js";
 import type { LargePage } from "./large-page.js";
 import { type OverlayIdentity, parseOverlayPath } from "./overlay-name.js";
 
@@ -14,16 +15,15 @@ export type Classification =
   | { readonly kind: "unmapped" };
 
 /**
- * @param mappings all mappings of the process, ascending
+ * @param mapping what is mapped at the address, undefined for a hole
  * @param address the address of the error
  * @param pageSizeOf bytes of a large page if the mapping is hugetlbfs, otherwise undefined
  */
 export function classifyAddress(
-  mappings: readonly Mapping[],
+  mapping: Mapping | undefined,
   address: Hva,
   pageSizeOf: (mapping: Mapping) => number | undefined,
 ): Classification {
-  const mapping = mappingAt(mappings, address);
   if (mapping === undefined) return { kind: "unmapped" };
   const overlay = parseOverlayPath(mapping.path);
   if (overlay !== undefined) return { kind: "overlay", overlay, mapping };
@@ -47,8 +47,8 @@ export function classifyAddress(
 /** A classification and what it was made from. */
 export interface Classified {
   readonly found: Classification;
-  /** All mappings of the process, ascending. */
-  readonly mappings: readonly Mapping[];
+  /** The whole of /proc/PID/maps it was made from. */
+  readonly mapsText: string;
 }
 
 /**
@@ -57,8 +57,9 @@ export interface Classified {
  * @throws LinuxError HM_PROC_GONE, HM_PROC_DENIED, HM_PROC_READ, HM_PROC_FORMAT
  */
 export function classify(pid: number, address: Hva): Classified {
-  const mappings = readMaps(pid);
-  return { mappings, found: classifyAddress(mappings, address, (mapping) => hugetlbPageSize(pid, mapping)) };
+  const mapsText = readMapsText(pid);
+  const mapping = findMapping(mapsText, address);
+  return { mapsText, found: classifyAddress(mapping, address, (one) => hugetlbPageSize(pid, one)) };
 }
 
 /** An overlay that is in its large page's place. */

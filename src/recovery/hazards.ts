@@ -4,7 +4,6 @@
  */
 
 import { type Descriptor, readDescriptors } from "../linux/procfs/fdinfo.js";
-import type { Mapping } from "../linux/procfs/maps.js";
 
 /** What was found, for people: `O_DIRECT descriptor 12 (/var/lib/disk.img)`. */
 export interface Hazards {
@@ -12,10 +11,12 @@ export interface Hazards {
   readonly transient: readonly string[];
   /** Long-term pins by devices: never end by themselves. */
   readonly pinned: readonly string[];
+  /** Whether the process has a userfaultfd, which postcopy migration and background snapshots put on RAM. */
+  readonly userfaultfd: boolean;
 }
 
-/** @param descriptors of the process @param mappings of the process */
-export function hazardsOf(descriptors: readonly Descriptor[], mappings: readonly Mapping[]): Hazards {
+/** @param descriptors of the process @param hasAioContext whether an io_setup(2) ring is mapped */
+export function hazardsOf(descriptors: readonly Descriptor[], hasAioContext: boolean): Hazards {
   const transient: string[] = [];
   const pinned: string[] = [];
   for (const { fd, kind, link, direct } of descriptors) {
@@ -29,16 +30,18 @@ export function hazardsOf(descriptors: readonly Descriptor[], mappings: readonly
     } else if (kind === "io_uring") transient.push(`io_uring descriptor ${fd}`);
     else if (direct) transient.push(`O_DIRECT descriptor ${fd} (${link})`);
   }
-  // fs/aio.c maps each context's ring as a file named [aio].
-  if (mappings.some((mapping) => mapping.path.startsWith("/[aio]"))) transient.push("Linux AIO context");
-  return { transient, pinned };
+  if (hasAioContext) transient.push("Linux AIO context");
+  return { transient, pinned, userfaultfd: descriptors.some(({ kind }) => kind === "userfaultfd") };
 }
 
-/** @throws LinuxError HM_PROC_GONE, HM_PROC_DENIED, HM_PROC_FORMAT */
-export function readHazards(pid: number, mappings: readonly Mapping[]): Hazards {
+/** fs/aio.c maps each context's ring as a file named [aio]. @param mapsText the whole of /proc/PID/maps */
+export function hasAioContext(mapsText: string): boolean {
+  return mapsText.includes(" /[aio]");
+}
+
+/** @param mapsText the whole of /proc/PID/maps @throws LinuxError HM_PROC_GONE, HM_PROC_DENIED, HM_PROC_FORMAT */
+export function readHazards(pid: number, mapsText: string): Hazards {
   // Only files and block devices can be open with O_DIRECT in a way that matters.
-  return hazardsOf(
-    readDescriptors(pid, (kind) => kind === "file"),
-    mappings,
-  );
+  const descriptors = readDescriptors(pid, (kind) => kind === "file");
+  return hazardsOf(descriptors, hasAioContext(mapsText));
 }

@@ -17,6 +17,8 @@ export interface PlanFacts {
   readonly kernel: string;
   readonly hazards: Hazards;
   readonly quiesce: QuiescePolicy;
+  /** Whether a userfaultfd watches the mapping. */
+  readonly watched: boolean;
   /** Whether QEMU can be asked to pause. */
   readonly hasQmp: boolean;
   /** Other processes that map the same file, for people: `1234 (virtiofsd)`. */
@@ -69,6 +71,12 @@ export function planRecovery(facts: PlanFacts): Plan {
     return refuse(
       "HM_PLAN_SHARED_WITH_OTHERS",
       `Other processes map the same RAM: ${facts.sharers.join(", ")}. They would not see the replacement`,
+    );
+  }
+  if (facts.watched) {
+    return refuse(
+      "HM_PLAN_USERFAULTFD",
+      "A userfaultfd watches this RAM (postcopy migration or a background snapshot), and would lose track of the page",
     );
   }
   if (facts.mappings + SPARE_MAPPINGS > facts.mappingsLimit) {

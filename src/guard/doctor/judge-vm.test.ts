@@ -69,7 +69,7 @@ interface Row {
 /** As collected: the hazards follow from the descriptors. */
 const io = (...descriptors: Descriptor[]) => ({
   descriptors: [VCPU, ...descriptors],
-  hazards: hazardsOf(descriptors, []),
+  hazards: hazardsOf(descriptors, false),
 });
 const mapper = { pid: 88, comm: "virtiofsd", file: { device: "00:0f", inode: 7n }, shared: true };
 

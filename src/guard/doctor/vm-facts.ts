@@ -123,7 +123,10 @@ function readInsides(pid: number): VmInsides {
       watched: WATCH_FLAGS.some((flag) => details.get(mapping.start)?.vmFlags.has(flag)),
     })),
     descriptors,
-    hazards: hazardsOf(descriptors, mappings),
+    hazards: hazardsOf(
+      descriptors,
+      mappings.some(({ path }) => path.startsWith("/[aio]")),
+    ),
     mappings: mappings.length,
     mappingsLimit: parseCounter("vm.max_map_count", readText("/proc/sys/vm/max_map_count")),
     locked: [...details.values()].some(({ vmFlags }) => vmFlags.has("lo")),
