@@ -49,24 +49,3 @@ export function allocateNative(size: number): NativeMemory {
   );
   return own(address, size);
 }
-
-/**
- * Maps a memfd of a tracee's overlay. Never a hugetlbfs page: touching its poison through a view would be our own SIGBUS.
- *
- * @param fd a memfd of at least `size` bytes
- * @param size bytes
- * @throws SystemCallError
- */
-export function mapShared(fd: number, size: number): NativeMemory {
-  // SAFETY: a new mapping of our own; it goes when we die, the file stays with its other users.
-  const address = systemCall(
-    "mmap",
-    0,
-    size,
-    mapping.PROT_READ | mapping.PROT_WRITE,
-    mapping.MAP_SHARED,
-    fd,
-    0,
-  );
-  return own(address, size);
-}

@@ -6,7 +6,7 @@
  */
 
 import { hva } from "../linux/address.js";
-import { mapping, mapShared } from "../linux/native-memory.js";
+import { mapping } from "../linux/native-memory.js";
 import { closeDescriptor, takeDescriptor } from "../linux/pidfd.js";
 import { writeProcess } from "../linux/process-memory.js";
 import { systemCall } from "../linux/system-call.js";
@@ -99,12 +99,7 @@ function fillOverlay(theirs: number, init: SwapInit): Salvaged {
     init.onStep("overlay-taken");
     // SAFETY: our own new file.
     systemCall("ftruncate", ours, page.size);
-    const memory = mapShared(ours, page.size);
-    try {
-      return init.salvage(init.file, page.offset, page.size, memory.address);
-    } finally {
-      memory.release();
-    }
+    return init.salvage(init.file, page.offset, page.size, ours);
   } finally {
     closeDescriptor(ours);
   }

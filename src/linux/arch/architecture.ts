@@ -20,6 +20,7 @@ export type SystemCallName =
   | "process_vm_readv"
   | "process_vm_writev"
   | "ptrace"
+  | "pwrite64"
   | "rt_sigaction"
   | "rt_tgsigqueueinfo"
   | "sched_yield"
