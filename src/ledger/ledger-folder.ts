@@ -24,16 +24,34 @@ export function ledgerPath(dir: string, id: ProcessIdentity): string {
 
 /**
  * Creates the ledger folder, mode 0700, and those above it, durably. An existing one is left as it is.
- * @throws LedgerError HM_LEDGER_READ_ONLY, HM_LEDGER_DENIED, HM_LEDGER_PATH, …
+ * @throws LedgerError HM_LEDGER_READ_ONLY, HM_LEDGER_DENIED, HM_LEDGER_PATH, HM_LEDGER_FULL, …
  */
 export function prepareFolder(dir: string): void {
+  const path = resolve(dir);
   try {
-    const first = mkdirSync(dir, { recursive: true, mode: 0o700 });
-    if (first === undefined) return;
-    for (let at = resolve(dir); at.length >= first.length; at = dirname(at)) syncFolder(dirname(at));
+    if (makeFolder(path)) syncFolder(dirname(path));
   } catch (error) {
-    throw error instanceof LedgerError ? error : ledgerIoError(error, dir, "created");
+    throw error instanceof LedgerError ? error : ledgerIoError(error, path, "created");
   }
+}
+
+/**
+ * One step at a time: node's own recursive mkdir reports ENOENT for a full or read-only file system (tried, 20.20).
+ * @returns false when it existed
+ */
+function makeFolder(path: string): boolean {
+  try {
+    mkdirSync(path, { mode: 0o700 });
+    return true;
+  } catch (error) {
+    const errno = error instanceof Error && "code" in error ? error.code : undefined;
+    // An existing folder gives EEXIST even on a read-only file system; a file in its place fails later, in syncFolder.
+    if (errno === "EEXIST") return false;
+    if (errno !== "ENOENT" || dirname(path) === path) throw error;
+  }
+  prepareFolder(dirname(path));
+  mkdirSync(path, { mode: 0o700 });
+  return true;
 }
 
 /** Puts the names in a folder on the disk (fsync(2): a file's own fsync does not). @throws LedgerError */

@@ -225,13 +225,14 @@ function dispatch(message: JsonObject, pending: Map<number, Pending>, hub: Event
   if (asked === undefined || typeof id !== "number") {
     return `an answer nobody asked for: ${JSON.stringify(message).slice(0, 200)}`;
   }
-  pending.delete(id);
   if ("return" in message) {
+    pending.delete(id);
     asked.answer?.resolve(message["return"]);
     return null;
   }
   const error = errorSchema.safeParse(message["error"]);
   if (!error.success) return `neither a result nor an error for ${asked.command}`;
+  pending.delete(id);
   asked.answer?.reject(new QmpCommandError(asked.command, error.data.class, error.data.desc.slice(0, 1000)));
   return null;
 }

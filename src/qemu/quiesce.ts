@@ -39,6 +39,11 @@ const DRAINED: ReadonlySet<string> = new Set(
     " ",
   ),
 );
+/**
+ * What a VM that we have stopped may be: a reset meanwhile turns `paused` into `prelaunch` (QEMU: system/runstate.c,
+ * main_loop_should_exit; tried). Everything else is somebody else's doing, `postmigrate` above all.
+ */
+const RESUMABLE: ReadonlySet<string> = new Set(["paused", "prelaunch"]);
 /** Long: behind a slow disk flush the first question gets its answer in the end; many more would only pile up. */
 const ATTEMPT_MS = 30_000;
 const FIRST_PAUSE_MS = 20;
@@ -161,7 +166,7 @@ export class Quiescer {
       const { running, status } = await this.#commands.queryStatus({ timeoutMs: ATTEMPT_MS });
       if (running && tried) return "guard";
       if (running) return watch.stopped || watch.interrupted ? "other" : "none";
-      if ((watch.foreignStop && !tried) || status !== "paused") return "kept";
+      if ((watch.foreignStop && !tried) || !RESUMABLE.has(status)) return "kept";
       tried = true;
       await this.#commands.cont({ timeoutMs: ATTEMPT_MS });
       return "guard";
