@@ -21,6 +21,16 @@ export interface RawResult {
 
 type SyscallFunction = (...words: (number | bigint)[]) => number | bigint;
 
+// Six words a call need no megabytes of call stack; a guard runs beside every VM and stays small. Before the first load.
+const SMALL = 64 * 1024;
+koffi.config({
+  sync_stack_size: SMALL,
+  sync_heap_size: SMALL,
+  async_stack_size: SMALL,
+  async_heap_size: SMALL,
+  resident_async_pools: 0,
+});
+
 const libc = koffi.load(null);
 // SAFETY: the declared types are those of syscall(2): a long and six machine words, a long back. Both supported ABIs pass
 // variadic integers like named ones.

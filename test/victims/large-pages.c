@@ -11,12 +11,21 @@
  *   touch K OFFSET    read one byte: "touch ok NS", "touch lost CODE ADDRESS LSB" or "touch corrupt"
  *   blocked K OFFSET  the same in a thread that blocks SIGBUS, as QEMU's main loop does
  *   hammer N          start N threads that read random words of all pages and check them
+ *   reads             "reads=…" so far
  *   calm              stop them: "calm reads=… lost=… corrupt=…"
  *   churn N           start and join N threads, one after another
+ *   flurry N          N threads that start and join threads until `still`
+ *   still             stop them: "still born=…"
+ *   born K OFFSET     touch in a new thread
+ *   advise            madvise all RAM: DONTFORK, DONTDUMP, MERGEABLE
+ *   optional K OFFSET the thread sends itself SIGBUS as memory_failure() does when nobody touched the page:
+ *                     "optional CODE ADDRESS LSB" as it arrives
  *   handler           "handler caught" or "handler default"
  *   rounds K N        poison and touch page K N times, timing each touch: "rounds NS NS …" (needs a guard)
  *   copies K N        time N copies of page K into a fresh memfd by pread: "copies NS NS …"
  *   remap K           put the large page back
+ *   exec PROGRAM      become another program
+ *   leave             end this thread, let the others run
  *   quit
  */
 #define _GNU_SOURCE
@@ -133,9 +142,10 @@ static int hammer_count;
 static atomic_int hammering;
 static atomic_ullong reads, losses, corruptions;
 
+static _Thread_local uint64_t hammered;
+
 static void *hammer(void *argument) {
   uint64_t random = 88172645463325252ull + (uintptr_t)argument * 7919;
-  uint64_t done = 0;
   while (hammering) {
     random ^= random << 13; random ^= random >> 7; random ^= random << 17;
     size_t word = random % (pages * words_per_page());
@@ -148,13 +158,54 @@ static void *hammer(void *argument) {
       if (sigsetjmp(recover_point, 1) == 0) ram[word] = pattern(word);
       recovering = 0;
     }
-    done++;
+    if ((++hammered & 1023) == 0) reads += 1024;
   }
-  reads += done;
   return NULL;
 }
 
 static void *nothing(void *argument) { return argument; }
+
+static void churn(size_t count) {
+  for (size_t i = 0; i < count; i++) {
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, nothing, NULL)) die("pthread_create");
+    pthread_join(thread, NULL);
+  }
+}
+
+static pthread_t parents[MOST_HAMMERS];
+static int parent_count;
+static atomic_int flurrying;
+static atomic_ullong born;
+
+static void *beget(void *argument) {
+  while (flurrying) {
+    churn(1);
+    born++;
+  }
+  return argument;
+}
+
+static void *touch_once(void *argument) {
+  struct place *place = argument;
+  touch(place->page, place->offset);
+  return NULL;
+}
+
+/* Allowed from a thread to its own process (kernel/signal.c do_rt_tgsigqueueinfo). */
+static void send_optional(size_t page, size_t offset) {
+  siginfo_t info = {.si_signo = SIGBUS, .si_code = BUS_MCEERR_AO};
+  info.si_addr = (char *)ram + page * page_size + offset;
+  info.si_addr_lsb = 21;
+  memset(&last_error, 0, sizeof last_error);
+  recovering = 1;
+  if (sigsetjmp(recover_point, 1) == 0) {
+    if (syscall(SYS_rt_tgsigqueueinfo, getpid(), gettid(), SIGBUS, &info)) die("rt_tgsigqueueinfo");
+    for (;;) pause();
+  }
+  recovering = 0;
+  printf("optional %d %p %d\n", last_error.si_code, last_error.si_addr, last_error.si_addr_lsb);
+}
 
 static void check(size_t page) {
   size_t ok = 0, lost = 0, corrupt = 0, signals = 0, small = 4096 / 8;
@@ -231,13 +282,35 @@ int main(int count, char **arguments) {
       for (int i = 0; i < hammer_count; i++) pthread_join(hammers[i], NULL);
       hammer_count = 0;
       printf("calm reads=%llu lost=%llu corrupt=%llu\n", reads, losses, corruptions);
-    } else if (!strcmp(command, "churn")) {
-      for (size_t i = 0; i < first; i++) {
-        pthread_t thread;
-        if (pthread_create(&thread, NULL, nothing, NULL)) die("pthread_create");
-        pthread_join(thread, NULL);
-      }
-      puts("churn done");
+    } else if (!strcmp(command, "reads")) printf("reads=%llu\n", reads);
+    else if (!strcmp(command, "churn")) { churn(first); puts("churn done"); }
+    else if (!strcmp(command, "flurry")) {
+      flurrying = 1;
+      for (parent_count = 0; parent_count < (int)first && parent_count < MOST_HAMMERS; parent_count++)
+        pthread_create(&parents[parent_count], NULL, beget, NULL);
+      puts("flurry started");
+    } else if (!strcmp(command, "still")) {
+      flurrying = 0;
+      for (int i = 0; i < parent_count; i++) pthread_join(parents[i], NULL);
+      parent_count = 0;
+      printf("still born=%llu\n", born);
+    } else if (!strcmp(command, "born")) {
+      pthread_t thread;
+      struct place place = {first, second};
+      pthread_create(&thread, NULL, touch_once, &place);
+      pthread_join(thread, NULL);
+    } else if (!strcmp(command, "advise")) {
+      const int advice[] = {MADV_DONTFORK, MADV_DONTDUMP, MADV_MERGEABLE};
+      for (int i = 0; i < 3; i++)
+        if (madvise((void *)ram, pages * page_size, advice[i]) && advice[i] != MADV_MERGEABLE) die("madvise");
+      puts("advise done");
+    } else if (!strcmp(command, "optional")) send_optional(first, second);
+    else if (!strcmp(command, "exec")) {
+      char program[96];
+      if (sscanf(line, "%*s %95s", program) == 1) execl(program, program, "3600", NULL);
+      die("exec");
+    } else if (!strcmp(command, "leave")) pthread_exit(NULL);
+    else if (!strcmp(command, "handler")) {
     } else if (!strcmp(command, "handler")) {
       sigaction(SIGBUS, NULL, &action);
       printf("handler %s\n", action.sa_sigaction == on_bus_error ? "caught" : "default");
@@ -251,6 +324,7 @@ int main(int count, char **arguments) {
         if (result != 0) { printf(" failed\n"); break; }
         printf(" %llu", (unsigned long long)(after - before));
         remap(first);
+        usleep(3000); /* memory errors do not come back to back: the guard writes its outcome down meanwhile */
       }
       printf("\n");
     } else if (!strcmp(command, "copies")) {
