@@ -143,6 +143,9 @@ test("another boot forgets everything, another guard nothing", () => {
   const rebooted = replay(...before, { ...ATTACHED, bootId: "boot-2" });
   assert.deepEqual(rebooted.replaced, []);
   assert.equal(rebooted.attached?.bootId, "boot-2");
+  const records = before.map((event, i) => ({ seq: i + 1, time: "", name: event.event, event }));
+  assert.equal(replayLedger(records, "boot-1").replaced.length, 1);
+  assert.deepEqual(replayLedger(records, "boot-3").replaced, []);
 });
 
 test("detached until the next guard attaches; unknown events change nothing", () => {

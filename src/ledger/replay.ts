@@ -45,8 +45,13 @@ export interface LedgerState {
   readonly openPause: PausingEvent | null;
 }
 
-/** @param records a whole ledger, in order @returns the present state */
-export function replayLedger(records: readonly LedgerRecord[]): LedgerState {
+/**
+ * @param records a whole ledger, in order
+ * @param bootId the present boot (/proc/sys/kernel/random/boot_id): give it when the process may be alive, so that a ledger
+ *   left from before a reboot, under the same pid and start time, counts as empty
+ * @returns the present state
+ */
+export function replayLedger(records: readonly LedgerRecord[], bootId?: string): LedgerState {
   let fold = new Fold();
   for (const { event } of records) {
     // A file name may come again after a reboot of the host: what an earlier boot did says nothing.
@@ -54,7 +59,8 @@ export function replayLedger(records: readonly LedgerRecord[]): LedgerState {
       fold = new Fold();
     if (event !== null) fold.apply(event);
   }
-  return fold.state();
+  const stale = bootId !== undefined && fold.attached !== null && fold.attached.bootId !== bootId;
+  return stale ? new Fold().state() : fold.state();
 }
 
 class Fold {

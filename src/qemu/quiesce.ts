@@ -117,7 +117,11 @@ export class Quiescer {
     return this.#limited(this.#end(watch));
   }
 
-  /** Resolves when no pause, and no undoing of one, is under way. Never rejects. */
+  /**
+   * Resolves when no resuming, and no undoing of a late `stop`, is under way. Never rejects; may wait as long as QEMU hangs.
+   * Await it, with a limit, before the session is closed: a `stop` that QEMU still works on would take effect with
+   * nobody left to undo it but the next guard.
+   */
   async idle(): Promise<void> {
     await this.#idle;
   }
