@@ -77,10 +77,10 @@ export function resume(tid: number, deliver: number): void {
   call("CONT", tid, 0, deliver);
 }
 
-/** Lets a stopped thread run up to the next entry to or exit from a system call, without a signal. @throws SystemCallError */
-export function resumeToSystemCall(tid: number): void {
+/** Lets a stopped thread run up to the next entry to or exit from a system call. @param deliver as in {@link resume} @throws SystemCallError */
+export function resumeToSystemCall(tid: number, deliver: number): void {
   // SAFETY: the thread is stopped by us; if we die the kernel clears the trace flag and lets it run (kernel/ptrace.c __ptrace_unlink).
-  call("SYSCALL", tid, 0, 0);
+  call("SYSCALL", tid, 0, deliver);
 }
 
 /** Leaves a thread in group-stop, but listens for what ends it. @throws SystemCallError */

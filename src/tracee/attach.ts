@@ -36,9 +36,10 @@ function seizeOne(pid: number, tid: number): boolean {
     return true;
   } catch (error) {
     if (!(error instanceof SystemCallError)) throw error;
-    const tracer = tracerOf(tid);
+    const { tracer, ending } = lookAt(tid);
     if (tracer === process.pid) return true;
-    if (tracer === undefined && tid !== pid) return false;
+    // A thread that is just ending refuses, and is no reason to give up.
+    if (tid !== pid && (tracer === undefined || ending)) return false;
     if (tracer === undefined || error.errno === errno.ESRCH) {
       throw new TraceeError("HM_TRACEE_GONE", `Process ${pid} has ended`, { cause: error });
     }
@@ -60,11 +61,12 @@ function seizeOne(pid: number, tid: number): boolean {
   }
 }
 
-function tracerOf(tid: number): number | undefined {
+function lookAt(tid: number): { readonly tracer: number | undefined; readonly ending: boolean } {
   try {
-    return readStatus(tid).tracerPid;
+    const { tracerPid, state } = readStatus(tid);
+    return { tracer: tracerPid, ending: state === "Z" || state === "X" };
   } catch {
-    return undefined;
+    return { tracer: undefined, ending: true };
   }
 }
 

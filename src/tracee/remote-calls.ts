@@ -13,8 +13,7 @@ import { errnoName } from "../linux/errno.js";
 import { writeProcess } from "../linux/process-memory.js";
 import * as ptrace from "../linux/ptrace.js";
 import { maskAllBut, signal } from "../linux/signals.js";
-import { systemCall } from "../linux/system-call.js";
-import { ptraceEvent } from "../linux/wait-status.js";
+import { ptraceEvent, type WaitStatus } from "../linux/wait-status.js";
 import type { Gadgets } from "./gadgets.js";
 import { nextStop } from "./stop-wait.js";
 import { TraceeError } from "./tracee-error.js";
@@ -136,25 +135,34 @@ export class RemoteCalls implements Disposable {
   }
 
   #toSystemCallStop(): void {
+    let deliver = 0;
     for (;;) {
-      ptrace.resumeToSystemCall(this.tid);
+      ptrace.resumeToSystemCall(this.tid, deliver);
       const { status } = nextStop(this.tid);
       if (status.kind === "system-call") return;
       if (status.kind === "exited" || status.kind === "killed") {
         this.#alive = false;
         throw new TraceeError("HM_TRACEE_GONE", `Thread ${this.tid} ended during a remote call`);
       }
-      const stopping = status.kind === "signal" && status.signal === signal.SIGSTOP;
-      const groupStop =
-        status.kind === "event" && status.event === ptraceEvent.STOP && status.signal !== signal.SIGTRAP;
-      // Everything else is blocked, so only a stop can come here; it is repeated once the scope is left.
-      if (stopping || groupStop) this.#stoppedByGroup = true;
-      else if (status.kind === "signal") {
-        throw new TraceeError("HM_TRACEE_CONFUSED", `Thread ${this.tid} got a signal in a remote call`, {
-          present: `signal ${status.signal}`,
-        });
-      }
+      deliver = this.#passOver(status);
     }
+  }
+
+  /**
+   * Everything else is blocked, so only a stop of the whole process can come here. It takes effect for the other threads at
+   * once; this one goes on until the scope is left, and then finds out whether the stop still lasts.
+   *
+   * @returns the signal to deliver
+   */
+  #passOver(status: WaitStatus): number {
+    const stopping = status.kind === "signal" && status.signal === signal.SIGSTOP;
+    if (stopping || isGroupStop(status)) this.#stoppedByGroup = true;
+    else if (status.kind === "signal") {
+      throw new TraceeError("HM_TRACEE_CONFUSED", `Thread ${this.tid} got a signal in a remote call`, {
+        present: `signal ${status.signal}`,
+      });
+    }
+    return stopping ? signal.SIGSTOP : 0;
   }
 
   /** Gives mask and registers back. The thread stays stopped; a signal it had stopped for is gone if there was a call. */
@@ -166,7 +174,8 @@ export class RemoteCalls implements Disposable {
       // SAFETY: mask before registers: until the registers are its own, the thread's way back restores the mask as well.
       ptrace.writeSignalMask(this.tid, this.#mask);
       ptrace.writeRegisters(this.tid, this.#saved);
-      if (this.#stoppedByGroup) systemCall("tgkill", this.pid, this.tid, signal.SIGSTOP);
+      // SAFETY: once let go the thread stops again at once: in the group-stop if that lasts, otherwise for us to resume it.
+      if (this.#stoppedByGroup) ptrace.interrupt(this.tid);
     } catch (error) {
       // The thread was killed meanwhile: there is nothing left to give back to. Anything else is a fault of ours.
       if (!isGone(error)) throw error;
@@ -180,16 +189,19 @@ export class RemoteCalls implements Disposable {
   #backIntoSignalHandling(): void {
     // SAFETY: the interrupt is pending before the thread is resumed, so it stops before it runs an instruction.
     ptrace.interrupt(this.tid);
+    let deliver = 0;
     for (;;) {
-      ptrace.resume(this.tid, 0);
+      ptrace.resume(this.tid, deliver);
       const { status } = nextStop(this.tid);
-      if (status.kind === "event" && status.event === ptraceEvent.STOP) {
-        if (status.signal !== signal.SIGTRAP) this.#stoppedByGroup = true;
-        return;
-      }
-      if (status.kind === "signal" && status.signal === signal.SIGSTOP) this.#stoppedByGroup = true;
+      deliver = this.#passOver(status);
+      if (status.kind === "event" && status.event === ptraceEvent.STOP) return;
     }
   }
+}
+
+/** PTRACE_EVENT_STOP with a stopping signal, see ptrace(2) under PTRACE_SEIZE. */
+function isGroupStop(status: WaitStatus): boolean {
+  return status.kind === "event" && status.event === ptraceEvent.STOP && status.signal !== signal.SIGTRAP;
 }
 
 /** Whether an error of ptrace says that the thread no longer exists. */
