@@ -6,9 +6,14 @@ const schema = z.object({
   qmp: z.string().optional(),
   quiesce: z.enum(["auto", "always", "never"]).default("auto"),
   lost: z.array(z.int()).default([]),
+  readFrom: z.string().default(""),
   killAt: z.string().default(""),
   killAfter: z.int().default(1),
+  signals: z.array(z.object({ step: z.string(), signal: z.int() })).default([]),
 });
+
+/** What a test writes: what is missing has its default. */
+export type DriverInput = Pick<DriverOptions, "pid" | "ledger"> & Partial<DriverOptions>;
 
 /** What a test tells the driver. */
 export interface DriverOptions {
@@ -18,10 +23,17 @@ export interface DriverOptions {
   readonly quiesce: "auto" | "always" | "never";
   /** Offsets of 4 KiB pages that are called lost although they can be read. */
   readonly lost: readonly number[];
+  /**
+   * Address of the victim's RAM: then large pages are read from /proc/PID/mem instead of their file. The kernel gives EIO
+   * there for each byte behind a poison marker, as it does in the file of a page it knows nothing good of.
+   */
+  readonly readFrom: string;
   /** The step at which the driver ends itself with SIGKILL; empty for never. */
   readonly killAt: string;
   /** At which occurrence of that step. */
   readonly killAfter: number;
+  /** Signals for the victim, sent at the first occurrence of a step. */
+  readonly signals: readonly { readonly step: string; readonly signal: number }[];
 }
 
 /** @param text JSON @throws if it is not what a driver understands */

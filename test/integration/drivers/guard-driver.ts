@@ -1,11 +1,12 @@
 /**
- * The real guard on a victim whose poison is a userfaultfd marker. Differs from `hugemend guard` in three things that a
- * machine without bad memory needs: BUS_ADRERR counts as BUS_MCEERR_AR (what a kernel without CONFIG_MEMORY_FAILURE says at a
- * marker), chosen 4 KiB pages can be called lost, and it can end itself with SIGKILL at a named point of the walk.
+ * The real guard on a victim whose poison is a userfaultfd marker. Differs from `hugemend guard` in what a machine without
+ * bad memory needs: BUS_ADRERR counts as BUS_MCEERR_AR (what a kernel without CONFIG_MEMORY_FAILURE says at a marker), chosen
+ * 4 KiB pages can be called lost, and at a named point of the walk it can end itself or send a signal to the victim.
  *
  *   node guard-driver.js '{"pid":…,"ledger":"…","lost":[0,4096],"killAt":"swapped","killAfter":1}'
  */
 
+import { openSync } from "node:fs";
 import { openGuard } from "../../../src/guard/open-guard.js";
 import { BUS_MCEERR_AR } from "../../../src/linux/signal-info.js";
 import { salvage } from "../../../src/recovery/salvage.js";
@@ -13,7 +14,16 @@ import { driverOptions } from "./driver-options.js";
 
 const BUS_ADRERR = 2;
 const options = driverOptions(process.argv[2]);
+const memory = options.readFrom === "" ? undefined : openSync(`/proc/${options.pid}/mem`, "r");
+const pending = [...options.signals];
 let seen = 0;
+
+function sendSignals(step: string): void {
+  for (let next = pending[0]; next?.step === step; next = pending[0]) {
+    pending.shift();
+    process.kill(options.pid, next.signal);
+  }
+}
 
 const guard = await openGuard({
   pid: options.pid,
@@ -25,11 +35,15 @@ const guard = await openGuard({
   trial: {
     interpret: (error) => (error.code === BUS_ADRERR ? { ...error, code: BUS_MCEERR_AR } : error),
     salvage: (fd, offset, size, destination) => {
-      const { lost, bytes } = salvage(fd, offset, size, destination);
+      const { lost, bytes } =
+        memory === undefined
+          ? salvage(fd, offset, size, destination)
+          : salvage(memory, BigInt(options.readFrom) + offset, size, destination);
       const all = [...new Set([...lost, ...options.lost])].sort((left, right) => left - right);
       return { lost: all, bytes: bytes - 4096 * (all.length - lost.length) };
     },
     onStep: (step) => {
+      sendSignals(step);
       if (step !== options.killAt) return;
       seen += 1;
       if (seen === options.killAfter) process.kill(process.pid, "SIGKILL");

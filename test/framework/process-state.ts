@@ -1,0 +1,65 @@
+/** What the kernel says about a victim, and what must hold whenever no guard is there. */
+
+import assert from "node:assert/strict";
+import { hva } from "../../src/linux/address.js";
+import { readDescriptors } from "../../src/linux/procfs/fdinfo.js";
+import { readMaps } from "../../src/linux/procfs/maps.js";
+import { readSmapsEntry } from "../../src/linux/procfs/smaps.js";
+import { type ProcessStatus, readStatus, readThreadStatus } from "../../src/linux/procfs/status.js";
+import { readTasks } from "../../src/linux/procfs/tasks.js";
+import { findOverlays } from "../../src/recovery/classify.js";
+import { waitUntil } from "./wait-until.js";
+
+/** Status of every thread; one that ends meanwhile is left out. */
+export function threadStatuses(pid: number): ProcessStatus[] {
+  return readTasks(pid).flatMap((tid) => {
+    try {
+      return [readThreadStatus(pid, tid)];
+    } catch {
+      return [];
+    }
+  });
+}
+
+/** Waits until no thread is traced: a tracer's death is dealt with by the kernel a moment after it. */
+export async function untilUntraced(pid: number): Promise<void> {
+  await waitUntil(`process ${pid} is traced by nobody`, () =>
+    threadStatuses(pid).every(({ tracerPid }) => tracerPid === 0),
+  );
+}
+
+/** @throws AssertionError unless the process runs, untraced, with nothing of ours in it but overlays in their place */
+export async function assertUntouched(pid: number): Promise<void> {
+  await untilUntraced(pid);
+  const { state } = readStatus(pid);
+  assert.ok("RSD".includes(state), `process ${pid} is in state ${state}`);
+  assertNothingLeft(pid);
+}
+
+/** @throws AssertionError if mappings or descriptors of a guard are left that are not in use */
+export function assertNothingLeft(pid: number): void {
+  const { stray } = findOverlays(readMaps(pid));
+  assert.deepEqual(
+    stray.map(({ path }) => path),
+    [],
+  );
+  const left = readDescriptors(pid).filter(
+    ({ link }) => link.includes("hugemend:") || link.includes("userfaultfd"),
+  );
+  assert.deepEqual(
+    left.map(({ link }) => link),
+    [],
+  );
+}
+
+/** Number of overlays in their large page's place. A large page may show as several mappings: each is counted once. */
+export function overlaysIn(pid: number): number {
+  return new Set(findOverlays(readMaps(pid)).placed.map(({ overlay }) => overlay.base)).size;
+}
+
+/** VmFlags of the mapping at an address. */
+export function vmFlags(pid: number, address: bigint): ReadonlySet<string> {
+  const entry = readSmapsEntry(pid, hva(address));
+  assert.ok(entry, "a mapping");
+  return entry.vmFlags;
+}
