@@ -95,7 +95,7 @@ export class Guard {
       const interpret = trial.interpret ?? ((error: BusError) => error);
       tracee.start({
         busError: (held, error) => guard.#enqueue(held, interpret(error)),
-        gone: (reason) => guard.#gone(reason),
+        gone: (reason) => void guard.#gone(reason),
       });
       vm?.onReset(() => guard.#guestReset());
       guard.#tellState(inventory, ram);
@@ -162,8 +162,8 @@ export class Guard {
     for (const { held } of this.#queue.splice(0)) held.withhold();
   }
 
-  #gone(reason: GoneReason): void {
-    this.#close(reason === "exec" ? "the process became another program" : "the process ended");
+  async #gone(reason: GoneReason): Promise<void> {
+    await this.#close(reason === "exec" ? "the process became another program" : "the process ended");
     this.#end?.(reason);
   }
 
@@ -177,15 +177,15 @@ export class Guard {
     await this.#walking;
     this.#bounce();
     this.#context.tracee.detach();
-    this.#close(reason);
+    await this.#close(reason);
     this.#end?.("stopped");
   }
 
-  #close(reason: string): void {
+  async #close(reason: string): Promise<void> {
     const { journal, processDescriptor, sharers, vm } = this.#context;
     sharers[Symbol.dispose]();
     closeDescriptor(processDescriptor);
-    vm?.close();
+    await vm?.close();
     journal.tell({ event: "detached", reason });
     journal.close();
   }

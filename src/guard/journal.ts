@@ -27,18 +27,27 @@ export class Journal {
     this.#ledger.append(event);
   }
 
+  /** Writes a record of what has happened already; a ledger that fails is announced, and stops nothing. */
+  note(event: InternalEvent): void {
+    this.#tryAppend(event);
+  }
+
   /** Writes and announces what has happened already; a ledger that fails is announced too, and stops nothing. */
   tell(event: PublicEvent): void {
+    this.#tryAppend(event);
+    this.#sink(event);
+  }
+
+  #tryAppend(event: InternalEvent | PublicEvent): void {
     try {
       this.#ledger.append(event);
     } catch (error) {
       this.#sink({
         event: "warning",
         code: error instanceof HugemendError ? error.code : "HM_LEDGER_IO",
-        message: `The ledger does not hold the next event: ${messageOf(error)}`,
+        message: `The ledger does not hold "${event.event}": ${messageOf(error)}`,
       });
     }
-    this.#sink(event);
   }
 
   /** Closes the ledger, so that the next guard can open it. */

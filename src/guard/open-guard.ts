@@ -46,7 +46,7 @@ export async function openGuard(options: OpenGuardOptions): Promise<Guard> {
       if (options.fill === "lazy") journal.tell(noLazyFill);
       return Guard.start({ journal, vm, trial: options.trial }, pid, { quiesce: options.quiesce });
     } catch (error) {
-      vm?.close();
+      await vm?.close();
       throw error;
     }
   } catch (error) {
@@ -61,7 +61,7 @@ function connect(
   journal: Journal,
   ledger: LedgerWriter,
 ): Promise<VirtualMachine> {
-  const { openPause } = replayLedger(ledger.history);
+  const { openPause } = replayLedger(ledger.history, readBootId());
   return VirtualMachine.connect(pid, socket, journal, openPause !== null);
 }
 
@@ -102,6 +102,10 @@ function refuseOthers(pid: number): void {
   }
 }
 
+function readBootId(): string {
+  return readFileSync("/proc/sys/kernel/random/boot_id", "latin1").trim();
+}
+
 /** The first record, before anything is touched: it shows a ledger that cannot be written while that still costs nothing. */
 function recordAttachment(ledger: LedgerWriter, pid: number): void {
   ledger.append({
@@ -109,7 +113,7 @@ function recordAttachment(ledger: LedgerWriter, pid: number): void {
     format: LEDGER_FORMAT,
     pid,
     startTime: readStat(pid).startTime.toString(),
-    bootId: readFileSync("/proc/sys/kernel/random/boot_id", "latin1").trim(),
+    bootId: readBootId(),
     guardPid: process.pid,
     version: "0.1.0",
   });

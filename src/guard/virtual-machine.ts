@@ -1,5 +1,6 @@
 /** What the guard asks of QEMU itself, over one QMP session. */
 
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Gpa, Hva } from "../linux/address.js";
 import { mappingAt, readMaps } from "../linux/procfs/maps.js";
 import type { PauseLease } from "../qemu/pause-lease.js";
@@ -51,7 +52,11 @@ export class VirtualMachine {
       const commands = new QmpCommands(client);
       const layout = await readRamLayout(commands, { timeoutMs: PATIENCE_MS });
       refuseOtherVm(pid, socket, layout);
-      const quiescer = new Quiescer(client, (event) => journal.require(event));
+      const quiescer = new Quiescer(client, (event) => {
+        // Without a durable `pausing` there must be no pause; `resumed` comes after the fact and must not undo a success.
+        if (event.event === "pausing") journal.require(event);
+        else journal.note(event);
+      });
       if (leftPaused) await quiescer.undoLeftover();
       return new VirtualMachine(client, commands, quiescer, layout);
     } catch (error) {
@@ -85,8 +90,9 @@ export class VirtualMachine {
     this.#client.on("RESET", listener);
   }
 
-  /** Ends the session. */
-  close(): void {
+  /** Ends the session, once no pause of ours is under way any more, or after a while. */
+  async close(): Promise<void> {
+    await Promise.race([this.#quiescer.idle(), sleep(PATIENCE_MS, undefined, { ref: false })]);
     this.#client.close();
   }
 
