@@ -18,8 +18,11 @@ export interface GuardPolicy {
   readonly quiesce: QuiescePolicy;
 }
 
+/** Named points of the walk outside of the swap. */
+export const guardSteps = ["stopped", "planned", "paused", "released", "outcome-recorded"] as const;
+
 /** Points of the walk at which a test may end the guard. */
-export type GuardStep = SwapStep | "stopped" | "planned" | "paused" | "released" | "outcome-recorded";
+export type GuardStep = SwapStep | (typeof guardSteps)[number];
 
 /** One VM's guard, as its steps see it. */
 export interface GuardContext {

@@ -1,10 +1,10 @@
 /** What a guard finds in a process that an earlier guard has worked on: everything needed is in the process itself. */
 
-import { readDescriptors } from "../linux/procfs/fdinfo.js";
 import { type Mapping, readMaps } from "../linux/procfs/maps.js";
 import { hasSignal, readStatus } from "../linux/procfs/status.js";
 import { signal } from "../linux/signals.js";
 import { findOverlays, type PlacedOverlay } from "../recovery/classify.js";
+import { readLeftovers } from "../recovery/leftovers.js";
 import { readSignalHandler } from "../tracee/signal-handler.js";
 import type { Tracee } from "../tracee/tracee.js";
 
@@ -26,7 +26,7 @@ export interface Inventory {
 export function takeInventory(tracee: Tracee): Inventory {
   const { pid } = tracee;
   const { placed, stray } = findOverlays(readMaps(pid));
-  const leaked = readDescriptors(pid).filter(({ link }) => link.startsWith("/memfd:hugemend:"));
+  const leaked = readLeftovers(pid);
   const caught = hasSignal(readStatus(pid).sigCgt, signal.SIGBUS);
   if (stray.length === 0 && leaked.length === 0 && !caught)
     return { placed, removed: 0, busHandler: undefined };
@@ -39,7 +39,7 @@ export function takeInventory(tracee: Tracee): Inventory {
       remote.call("munmap", mapping.start, sizeOf(mapping));
     }
     for (const { fd } of leaked) {
-      // SAFETY: the name says that a guard made it; placed overlays hold their own reference.
+      // SAFETY: name or features say that a guard made it; placed overlays hold their own reference, markers outlive theirs.
       remote.call("close", fd);
     }
     return { placed, removed: stray.length + leaked.length, busHandler };

@@ -25,6 +25,7 @@ export type LostPageCalls = Pick<RemoteCalls, "call">;
  * @param region where the replacement is mapped in the tracee, nothing of it touched yet
  * @param size its bytes
  * @param lost byte offsets of the lost 4 KiB pages
+ * @param onOpen called while the userfaultfd is open
  * @throws LinuxError HM_USERFAULTFD, TraceeError HM_REMOTE_CALL
  */
 export function markLostPages(
@@ -33,6 +34,7 @@ export function markLostPages(
   region: Hva,
   size: number,
   lost: readonly number[],
+  onOpen: () => void = () => {},
 ): void {
   if (lost.length === 0) return;
   // SAFETY: a descriptor nobody in the tracee knows of, closed below; left open by our death it watches nothing that is in use.
@@ -41,6 +43,7 @@ export function markLostPages(
     const ours = takeDescriptor(processDescriptor, theirs);
     try {
       enablePoison(ours);
+      onOpen();
       registerRange(ours, region, size);
       for (const offset of lost) markPoisoned(ours, hva(region + BigInt(offset)), SMALL_PAGE);
       unregisterRange(ours, region, size);

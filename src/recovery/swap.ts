@@ -23,6 +23,7 @@ export const swapSteps = [
   "overlay-taken",
   "salvaged",
   "overlay-mapped",
+  "marker-open",
   "lost-marked",
   "advice-copied",
   "intent-recorded",
@@ -70,7 +71,9 @@ export function swapLargePage(remote: RemoteCalls, init: SwapInit): Salvaged {
     const region = hva(remote.call("mmap", 0, page.size, protection, mapping.MAP_SHARED, theirs, 0));
     try {
       onStep("overlay-mapped");
-      markLostPages(remote, init.processDescriptor, region, page.size, salvaged.lost);
+      markLostPages(remote, init.processDescriptor, region, page.size, salvaged.lost, () =>
+        onStep("marker-open"),
+      );
       onStep("lost-marked");
       // SAFETY: advice on our own new mapping.
       for (const advice of init.advice) remote.call("madvise", region, page.size, advice);
