@@ -71,7 +71,6 @@ export class RamVictim implements AsyncDisposable {
       ok: small - lost,
       lost,
       corrupt: 0,
-      sigbus: lost,
     });
   }
 
