@@ -5,23 +5,27 @@ import { type Descriptor, readDescriptors } from "../linux/procfs/fdinfo.js";
 
 /**
  * @param pid the VM
- * @returns overlays' files, and userfaultfds as markLostPages makes them. QEMU asks for other features than ours (or for none,
- *   so one that was never initialised is left alone: it watches nothing)
+ * @returns userfaultfds as markLostPages makes them, then files of overlays: closed in this order, the second kind shows
+ *   until the end that somebody died
  * @throws LinuxError HM_PROC_GONE, HM_PROC_DENIED, HM_PROC_FORMAT
  */
 export function readLeftovers(pid: number): Descriptor[] {
-  return readDescriptors(pid).filter(
-    ({ fd, kind, link }) =>
-      link.startsWith("/memfd:hugemend:") || (kind === "userfaultfd" && isMarker(informationOf(pid, fd))),
+  const descriptors = readDescriptors(pid);
+  const files = descriptors.filter(({ link }) => link.startsWith("/memfd:hugemend:"));
+  const markers = descriptors.filter(
+    ({ fd, kind }) => kind === "userfaultfd" && isMarker(informationOf(pid, fd), files.length > 0),
   );
+  return [...markers, ...files];
 }
 
 /**
  * @param text of /proc/PID/fdinfo/N of a userfaultfd (fs/userfaultfd.c userfaultfd_show_fdinfo)
- * @returns whether its only feature is UFFD_FEATURE_POISON, beside the kernel's own bit for "initialised"
+ * @param died whether a guard is known to have died in the middle of a swap
+ * @returns whether its only feature is UFFD_FEATURE_POISON, beside the kernel's own bit for "initialised". QEMU asks for other
+ *   features. One that was not initialised yet could be QEMU's as well: it counts only if a guard has died.
  */
-export function isMarker(text: string): boolean {
-  return /^API:\taa:80004000:/m.test(text);
+export function isMarker(text: string, died: boolean): boolean {
+  return /^API:\taa:80004000:/m.test(text) || (died && /^API:\taa:0:/m.test(text));
 }
 
 function informationOf(pid: number, fd: number): string {

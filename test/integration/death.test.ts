@@ -1,0 +1,171 @@
+/** The guard may die at any point of the walk: the process runs on, no byte is wrong, and the next guard takes over. */
+
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { guardSteps } from "../../src/guard/guard-context.js";
+import { swapSteps } from "../../src/recovery/swap.js";
+import { GuardProcess } from "../framework/guard-process.js";
+import {
+  assertNothingLeft,
+  assertUntouched,
+  overlaysIn,
+  threadStatuses,
+  untilUntraced,
+} from "../framework/process-state.js";
+import { RamVictim } from "../framework/ram-victim.js";
+import { TemporaryFolder } from "../framework/temporary-folder.js";
+import { waitUntil } from "../framework/wait-until.js";
+
+const LOST = 4096;
+/** Reached only when the whole VM is paused through QMP: see quiesce.test.ts. */
+const withQmpOnly: ReadonlySet<string> = new Set(["paused"]);
+const steps = [...guardSteps, ...swapSteps].filter((step) => !withQmpOnly.has(step));
+
+/** Steps after which the replacement is in place. */
+function isSwapped(step: string): boolean {
+  return ["swapped", "overlay-closed", "released", "outcome-recorded"].includes(step);
+}
+
+/**
+ * Each thread has its own mask, in which nothing is blocked. One that is in its SIGBUS handler, or is being created, blocks
+ * signals for a moment by itself, so each thread is looked at until it was seen right.
+ */
+async function untilNothingBlocked(pid: number): Promise<void> {
+  const right = new Set<number>();
+  await waitUntil("no thread blocks a signal", () => {
+    const threads = threadStatuses(pid);
+    for (const thread of threads) if (thread.sigBlk === 0n) right.add(thread.pid);
+    return threads.every((thread) => right.has(thread.pid));
+  });
+}
+
+describe("a guard that is killed with -9", () => {
+  for (const step of steps) {
+    it(`at "${step}"`, async () => {
+      await using ram = await RamVictim.start(4);
+      using ledger = new TemporaryFolder();
+      const input = { pid: ram.pid, ledger: ledger.path, lost: [LOST] };
+      await ram.victim.ask("hammer 3");
+      {
+        await using guard = await GuardProcess.start({ ...input, killAt: step });
+        await ram.poison(1);
+        await guard.diesAtStep();
+      }
+      await untilUntraced(ram.pid);
+      await untilNothingBlocked(ram.pid);
+      assert.equal(overlaysIn(ram.pid), isSwapped(step) ? 1 : 0);
+      await ram.check(0);
+      // Until somebody guards it again, the page is lost as it is without us: whole, or only where it must be.
+      if (isSwapped(step)) await ram.check(1, 1);
+
+      await using heir = await GuardProcess.start(input);
+      if (!isSwapped(step)) {
+        assert.equal((await heir.waitFor("recovered")).hva, `0x${ram.at(1).toString(16)}`);
+      }
+      await ram.poison(2);
+      await heir.waitFor("recovered", isSwapped(step) ? 1 : 2);
+      await ram.checkAll({ 1: 1, 2: 1 });
+      assertNothingLeft(ram.pid);
+      assert.equal(overlaysIn(ram.pid), 2);
+      assert.equal(await ram.victim.ask("handler"), "handler caught");
+      const { reads = 0, corrupt } = await ram.victim.counts("calm");
+      assert.ok(reads > 0);
+      assert.equal(corrupt, 0);
+      await heir.stop();
+      await assertUntouched(ram.pid);
+      assert.deepEqual(await ram.victim.quit(), { code: 0, signal: null });
+    });
+  }
+
+  it("at random moments, again and again", async (test) => {
+    await using ram = await RamVictim.start(4);
+    using ledger = new TemporaryFolder();
+    const input = { pid: ram.pid, ledger: ledger.path, lost: [LOST] };
+    await ram.victim.ask("hammer 2");
+    let swapped = 0;
+    for (let round = 0; round < 15; round++) {
+      await using guard = await GuardProcess.start(input);
+      await ram.poison(round % 4);
+      await sleep(Math.random() * 25);
+      await guard.murder();
+      await untilUntraced(ram.pid);
+      swapped += overlaysIn(ram.pid);
+      await ram.victim.ask(`remap ${round % 4}`);
+    }
+    const { reads = 0, corrupt } = await ram.victim.counts("calm");
+    test.diagnostic(`${reads} reads; ${swapped} of 15 guards had swapped when they died`);
+    assert.equal(corrupt, 0);
+    await using last = await GuardProcess.start(input);
+    assertNothingLeft(ram.pid);
+    await last.stop();
+    await ram.checkAll();
+    await assertUntouched(ram.pid);
+  });
+});
+
+describe("a process that is killed", () => {
+  for (const step of [...swapSteps, "stopped", "planned"]) {
+    it(`at "${step}" leaves a guard that ends well`, async () => {
+      await using ram = await RamVictim.start(2);
+      using ledger = new TemporaryFolder();
+      const signals = [{ step, signal: 9 }];
+      await using guard = await GuardProcess.start({
+        pid: ram.pid,
+        ledger: ledger.path,
+        lost: [LOST],
+        signals,
+      });
+      await ram.poison(1);
+      ram.victim.child.write("touch 1 0");
+      assert.deepEqual(await ram.victim.child.end(), { code: null, signal: "SIGKILL" });
+      assert.deepEqual(await guard.child.end(), { code: 0, signal: null }, guard.child.errors.all.join("\n"));
+      assert.equal(guard.all("detached")[0]?.reason, "the process ended");
+    });
+  }
+});
+
+describe("threads that hammer pages from all processors while these are replaced", () => {
+  it("never read a wrong byte in five million reads", async (test) => {
+    const wanted = 5_000_000;
+    await using ram = await RamVictim.start(8);
+    using ledger = new TemporaryFolder();
+    await using guard = await GuardProcess.start({ pid: ram.pid, ledger: ledger.path, lost: [LOST] });
+    await ram.victim.ask("hammer 4");
+    let swaps = 0;
+    let soFar = 0;
+    while (soFar < wanted) {
+      const page = swaps % 8;
+      await ram.poison(page);
+      swaps += 1;
+      await guard.waitFor("recovered", swaps);
+      soFar = (await ram.victim.counts("reads"))["reads"] ?? 0;
+      if (soFar < wanted && swaps >= 8) await ram.victim.ask(`remap ${swaps % 8}`);
+    }
+    const { reads = 0, corrupt } = await ram.victim.counts("calm");
+    test.diagnostic(`${reads} reads during ${swaps} swaps`);
+    assert.ok(reads >= wanted);
+    assert.equal(corrupt, 0);
+    assert.ok(swaps >= 8, `${swaps} swaps`);
+    assert.equal(guard.all("refused").length, 0);
+    await guard.stop();
+    await assertUntouched(ram.pid);
+  });
+
+  it("touch a page that another has just had replaced, and go on", async () => {
+    await using ram = await RamVictim.start(1);
+    using ledger = new TemporaryFolder();
+    await using guard = await GuardProcess.start({ pid: ram.pid, ledger: ledger.path });
+    // One page, many threads: almost all of them stop at it at the same time.
+    await ram.victim.ask("hammer 12");
+    for (let round = 1; round <= 15; round++) {
+      await ram.poison(0);
+      await guard.waitFor("recovered", round);
+      await ram.victim.ask("remap 0");
+    }
+    const { lost, corrupt } = await ram.victim.counts("calm");
+    assert.deepEqual({ lost, corrupt }, { lost: 0, corrupt: 0 });
+    assert.equal(guard.all("poison").length, 0);
+    await guard.stop();
+  });
+});
