@@ -1,0 +1,63 @@
+/** What the documents show is what the program says, and what they point at exists. */
+
+import assert from "node:assert/strict";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { PUBLIC_SCHEMAS, type PublicEvent } from "../../src/ledger/events.js";
+import { decodeRecord } from "../../src/ledger/record.js";
+
+const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
+
+const pages: readonly { readonly path: string; readonly text: string }[] = [
+  "README.md",
+  "CONTRIBUTING.md",
+  "CHANGELOG.md",
+  ...readdirSync(join(ROOT, "docs"), { recursive: true, encoding: "utf8" }).map((name) => join("docs", name)),
+]
+  .filter((path) => path.endsWith(".md"))
+  .map((path) => ({ path, text: readFileSync(join(ROOT, path), "utf8") }));
+
+function isEventName(name: unknown): name is PublicEvent["event"] {
+  return typeof name === "string" && Object.hasOwn(PUBLIC_SCHEMAS, name);
+}
+
+test("every event that is shown is one that a guard could print", () => {
+  const shown = new Set<string>();
+  for (const { path, text } of pages) {
+    for (const line of text.match(/^ +\{"event":.*\}$/gm) ?? []) {
+      const value: unknown = JSON.parse(line);
+      assert.ok(typeof value === "object" && value !== null && "event" in value);
+      if (value.event === "demo") continue;
+      assert.ok(isEventName(value.event), `${path}: ${line}`);
+      assert.deepEqual(PUBLIC_SCHEMAS[value.event].parse(value), value, `${path}: ${line}`);
+      shown.add(value.event);
+    }
+  }
+  const all = Object.keys(PUBLIC_SCHEMAS).filter((name) => name !== "filled");
+  assert.deepEqual([...shown].sort(), all.sort(), "an example of every event, except one that is never sent");
+});
+
+test("ledger lines that are shown have a checksum that holds", () => {
+  const lines = pages.flatMap(({ text }) => text.match(/^ +\{"crc":.*\}$/gm) ?? []);
+  assert.ok(lines.length > 0);
+  for (const line of lines) {
+    const decoded = decodeRecord(Buffer.from(line.trim()), 1);
+    assert.ok(typeof decoded !== "string", `${line}: ${String(decoded)}`);
+  }
+});
+
+test("links and file names in the documents lead somewhere", () => {
+  const dead: string[] = [];
+  for (const { path, text } of pages) {
+    for (const [, target = ""] of text.matchAll(/\]\(([^)#]+)(?:#[^)]*)?\)/g)) {
+      const file = join(ROOT, dirname(path), target);
+      if (!/^[a-z]+:/.test(target) && !existsSync(file)) dead.push(`${path}: ${target}`);
+    }
+    for (const [, name = ""] of text.matchAll(/`((?:src|test|lab|docs)\/[\w./-]+\.(?:ts|md|svg|c))`/g)) {
+      if (!existsSync(join(ROOT, name))) dead.push(`${path}: ${name}`);
+    }
+  }
+  assert.deepEqual(dead, []);
+});
