@@ -1,0 +1,150 @@
+import { createHash } from "node:crypto";
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+import { cachedFolder } from "./cached-folder.js";
+import { runCommand } from "./command.js";
+import { type CpioEntry, cpioType, packCpio } from "./cpio.js";
+import { debianTree } from "./debian-tree.js";
+import { compileGuestProgram, guestPrograms, guestSource } from "./guest-programs.js";
+import { type KernelModule, kernelModules } from "./kernel-modules.js";
+import { LabError } from "./lab-error.js";
+import { type LabQemu, treeQemu } from "./lab-qemu.js";
+import type { Progress } from "./progress.js";
+
+/** Raise this when the way the image is built changes. */
+const recipe = 2;
+const hostModules = ["virtio_blk", "crc32c_generic", "ext4", "overlay", "kvm-amd", "hwpoison-inject"];
+const victimModules = ["pvpanic", "pvpanic-pci"];
+
+/** All that a lab host boots from. */
+export interface LabImage {
+  /** Identifies the content: same key, same bytes. */
+  readonly key: string;
+  readonly qemu: LabQemu;
+  readonly kernel: string;
+  readonly initrd: string;
+  /** L1's root disk, ext4, never written. */
+  readonly disk: string;
+}
+
+/**
+ * The lab host's image: from the cache, or built (Debian tree 30 s with a good network, the rest 5 s).
+ *
+ * The root disk holds the tree without kernel modules, busybox's commands, and under /lab: the agent, the poison helper, and
+ * kernel and initramfs of the victim VM.
+ */
+export async function labImage(progress: Progress): Promise<LabImage> {
+  const tree = await debianTree(progress);
+  const hash = createHash("sha256").update(JSON.stringify([recipe, hostModules, victimModules]));
+  hash.update(readFileSync(join(tree, "var/lib/dpkg/status")));
+  for (const file of [...guestPrograms.map((name) => `${name}.c`), "host-init.sh"])
+    hash.update(readFileSync(guestSource(file)));
+  const key = hash.digest("hex").slice(0, 16);
+  const folder = await cachedFolder(progress, "image", key, 1, (empty) =>
+    progress.step("building the lab host's image", () => build(tree, empty)),
+  );
+  return {
+    key,
+    qemu: treeQemu(tree),
+    kernel: kernelOf(tree),
+    initrd: join(folder, "host.cpio"),
+    disk: join(folder, "root.ext4"),
+  };
+}
+
+async function build(tree: string, folder: string): Promise<void> {
+  const [agent, poison, checker] = await Promise.all(guestPrograms.map(compileGuestProgram));
+  if (agent === undefined || poison === undefined || checker === undefined)
+    throw new TypeError("unreachable");
+  const busybox = readFileSync(join(tree, "usr/bin/busybox"));
+  writeFileSync(join(folder, "host.cpio"), hostInitramfs(busybox, await kernelModules(tree, hostModules)));
+
+  const stage = join(folder, "stage");
+  await runCommand(["cp", "-al", tree, stage]);
+  for (const path of ["usr/lib/modules", "usr/lib/udev", "boot", "var"]) {
+    rmSync(join(stage, path), { recursive: true, force: true });
+  }
+  mkdirSync(join(stage, "lab"), { recursive: true });
+  copyFileSync(kernelOf(tree), join(stage, "lab/vmlinuz"));
+  writeFileSync(
+    join(stage, "lab/victim.cpio"),
+    victimInitramfs(checker, await kernelModules(tree, victimModules)),
+  );
+  for (const [name, data] of [
+    ["agent", agent],
+    ["poison", poison],
+  ] as const) {
+    writeFileSync(join(stage, "lab", name), data);
+    chmodSync(join(stage, "lab", name), 0o755);
+  }
+  const { stdout } = await runCommand([join(tree, "usr/bin/busybox"), "--list"]);
+  for (const command of stdout.toString().split("\n")) {
+    if (command === "" || ["usr/bin", "usr/sbin"].some((place) => existsSync(join(stage, place, command))))
+      continue;
+    symlinkSync("busybox", join(stage, "usr/bin", command));
+  }
+  // Node keeps parts of itself in usr/share/nodejs, so that stays.
+  // Without a journal and checksums: the disk is read-only, and each of them costs emulated time.
+  const disk = join(folder, "root.ext4");
+  await runCommand([
+    "/sbin/mke2fs",
+    "-q",
+    "-t",
+    "ext4",
+    "-O",
+    "^has_journal,^metadata_csum",
+    "-m",
+    "0",
+    "-d",
+    stage,
+    disk,
+    "700M",
+  ]);
+  rmSync(stage, { recursive: true });
+}
+
+function kernelOf(tree: string): string {
+  const name = readdirSync(join(tree, "boot")).find((entry) => entry.startsWith("vmlinuz-"));
+  if (name === undefined) throw new LabError("HM_LAB_KERNEL", `There is no kernel in ${join(tree, "boot")}`);
+  return join(tree, "boot", name);
+}
+
+function hostInitramfs(busybox: Buffer, modules: readonly KernelModule[]): Buffer {
+  const order = modules.map((module) => `${module.file}\n`).join("");
+  return packCpio([
+    ...["bin", "dev", "proc", "sys", "modules"].map(directory),
+    device("dev/console", 5, 1),
+    file("bin/busybox", busybox),
+    { path: "bin/sh", mode: cpioType.link | 0o777, data: Buffer.from("busybox") },
+    file("init", readFileSync(guestSource("host-init.sh"))),
+    file("modules/order", Buffer.from(order)),
+    ...modules.map((module) => file(`modules/${module.file}`, module.data)),
+  ]);
+}
+
+function victimInitramfs(checker: Buffer, modules: readonly KernelModule[]): Buffer {
+  const files = modules.map((module) => file(module.file, module.data));
+  return packCpio([directory("dev"), device("dev/console", 5, 1), file("init", checker), ...files]);
+}
+
+function directory(path: string): CpioEntry {
+  return { path, mode: cpioType.directory | 0o755 };
+}
+
+function file(path: string, data: Buffer): CpioEntry {
+  return { path, mode: cpioType.file | 0o755, data };
+}
+
+function device(path: string, major: number, minor: number): CpioEntry {
+  return { path, mode: cpioType.character | 0o600, device: [major, minor] };
+}

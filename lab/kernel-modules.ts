@@ -1,0 +1,54 @@
+import { readdirSync } from "node:fs";
+import { basename, join } from "node:path";
+import { runCommand } from "./command.js";
+import { LabError } from "./lab-error.js";
+
+/** A kernel module, unpacked. */
+export interface KernelModule {
+  /** File name: `kvm-amd.ko`. */
+  readonly file: string;
+  readonly data: Buffer;
+}
+
+/**
+ * Reads kernel modules and all they depend on from a tree, unpacked and in the order in which they must be loaded.
+ *
+ * @param tree an unpacked Debian with one kernel
+ * @param names modules without suffix; `-` and `_` are the same
+ * @throws LabError `HM_LAB_MODULE` when the kernel has no such module
+ */
+export async function kernelModules(tree: string, names: readonly string[]): Promise<KernelModule[]> {
+  const folder = join(tree, "usr/lib/modules");
+  const files = new Map<string, string>();
+  for (const entry of readdirSync(folder, { recursive: true, encoding: "utf8" })) {
+    if (entry.endsWith(".ko.xz")) files.set(canonical(basename(entry, ".ko.xz")), join(folder, entry));
+  }
+  const done = new Map<string, KernelModule>();
+  const visit = async (name: string): Promise<void> => {
+    if (done.has(canonical(name))) return;
+    const path = files.get(canonical(name));
+    if (path === undefined) {
+      throw new LabError("HM_LAB_MODULE", `The lab's kernel has no module ${name}`, {
+        present: `${files.size} other modules`,
+      });
+    }
+    const { stdout } = await runCommand(["xz", "-dc", path]);
+    for (const needed of dependencies(stdout)) await visit(needed);
+    done.set(canonical(name), { file: basename(path, ".xz"), data: stdout });
+  };
+  for (const name of names) await visit(name);
+  return [...done.values()];
+}
+
+/** The modules that a module names in its own `.modinfo` section. */
+export function dependencies(module: Buffer): string[] {
+  const key = "\0depends=";
+  const at = module.indexOf(key, 0, "latin1");
+  if (at < 0) return [];
+  const text = module.toString("latin1", at + key.length, module.indexOf(0, at + key.length));
+  return text.split(",").filter((name) => name !== "");
+}
+
+function canonical(name: string): string {
+  return name.replaceAll("-", "_");
+}

@@ -1,0 +1,118 @@
+import type { AgentClient } from "./agent-client.js";
+import type { Channel, ChannelEnd } from "./channel.js";
+import { LabError } from "./lab-error.js";
+import { payloadFolder } from "./payload.js";
+import { victimPaths } from "./victim-config.js";
+
+/** Where the guard's ledger is inside the lab host. */
+export const ledgerFolder = "/run/ledger";
+
+/** An event as `hugemend guard --json` prints it. */
+export type GuardEvent = Readonly<Record<string, unknown>> & { readonly event: string };
+
+/** A `hugemend guard` running in the lab host. */
+export class LabGuard {
+  readonly #channel: Channel;
+
+  private constructor(channel: Channel) {
+    this.#channel = channel;
+  }
+
+  /**
+   * Starts a guard for a process and waits until it holds it.
+   *
+   * @param extra more arguments
+   * @param onText told of what it prints
+   * @throws LabError `HM_LAB_GUARD` when it ends or prints no `ready` event
+   */
+  static async start(
+    agent: AgentClient,
+    pid: number,
+    extra: readonly string[],
+    onText: (stream: "out" | "err", text: string) => void,
+  ): Promise<LabGuard> {
+    const argv = [
+      "guard",
+      "--pid",
+      pid,
+      "--qmp",
+      victimPaths.guardQmp,
+      "--ledger",
+      ledgerFolder,
+      "--json",
+      ...extra,
+    ];
+    const command = `mkdir -p ${ledgerFolder}; exec node ${payloadFolder}/dist/src/cli/main.js ${argv.join(" ")}`;
+    const channel = agent.spawn(command, onText);
+    const guard = new LabGuard(channel);
+    try {
+      await guard.waitFor("ready", 60_000);
+    } catch (cause) {
+      if (!(cause instanceof LabError)) throw cause;
+      if (cause.code === "HM_LAB_HOST_LOST") throw cause;
+      throw new LabError("HM_LAB_GUARD", "The guard did not become ready", {
+        present: channel.err.lines.join(" / ").slice(-600),
+        cause,
+      });
+    }
+    return guard;
+  }
+
+  /** Every event so far. */
+  get events(): GuardEvent[] {
+    return this.#channel.out.lines.map(parse).filter((event) => event !== undefined);
+  }
+
+  /** Every event of a name so far. */
+  all(name: string): GuardEvent[] {
+    return this.events.filter((event) => event.event === name);
+  }
+
+  /**
+   * The first event of a name that also satisfies `match`.
+   *
+   * @throws LabError `HM_LAB_TIMEOUT`, `HM_LAB_CHANNEL_ENDED` when the guard has ended
+   */
+  async waitFor(
+    name: string,
+    timeoutMs = 30_000,
+    match: (event: GuardEvent) => boolean = () => true,
+  ): Promise<GuardEvent> {
+    const wanted = (line: string): boolean => {
+      const event = parse(line);
+      return event !== undefined && event.event === name && match(event);
+    };
+    const line = await this.#channel.out.wait(`the guard's event "${name}"`, wanted, timeoutMs);
+    const event = parse(line);
+    if (event === undefined) throw new TypeError("unreachable: the line was parsed before");
+    return event;
+  }
+
+  /** Waits for so many events of a name. */
+  async waitForCount(name: string, count: number, timeoutMs = 30_000): Promise<GuardEvent[]> {
+    let seen = 0;
+    await this.waitFor(name, timeoutMs, () => ++seen >= count);
+    return this.all(name);
+  }
+
+  /** Sends a signal to the guard. @param signal its number */
+  kill(signal: number): void {
+    this.#channel.kill(signal);
+  }
+
+  /** Waits for its end. */
+  ended(timeoutMs = 20_000): Promise<ChannelEnd> {
+    return this.#channel.wait(timeoutMs);
+  }
+}
+
+function parse(line: string): GuardEvent | undefined {
+  try {
+    const value: unknown = JSON.parse(line);
+    if (typeof value !== "object" || value === null || !("event" in value) || typeof value.event !== "string")
+      return undefined;
+    return { ...value, event: value.event };
+  } catch {
+    return undefined;
+  }
+}

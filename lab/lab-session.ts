@@ -1,0 +1,69 @@
+import { appendFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { LabGuard, ledgerFolder } from "./lab-guard.js";
+import { LabHost, type LabHostStart } from "./lab-host.js";
+import { payloadFolder } from "./payload.js";
+import { Victim } from "./victim.js";
+import { type VictimConfig, victimPaths } from "./victim-config.js";
+
+/** One lab host with its victim VM, and where its output goes: what a scenario works with. */
+export class LabSession implements AsyncDisposable {
+  readonly host: LabHost;
+  readonly victim: Victim;
+  /** Folder of this run's logs. */
+  readonly logs: string;
+  #guards = 0;
+  #payloadMounted = false;
+
+  private constructor(host: LabHost, victim: Victim, logs: string) {
+    this.host = host;
+    this.victim = victim;
+    this.logs = logs;
+  }
+
+  /** Starts from a victim snapshot. */
+  static async open(start: LabHostStart, config: VictimConfig): Promise<LabSession> {
+    const host = await LabHost.start(start);
+    try {
+      return new LabSession(host, await Victim.attach(host.agent, config), start.logs);
+    } catch (error) {
+      await host[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  /** Starts a guard for the victim and waits until it is ready. @param extra more command line arguments */
+  async guard(extra: readonly string[] = []): Promise<LabGuard> {
+    if (!this.#payloadMounted) await this.host.agent.must(`mount -t ext4 -o ro /dev/vdb ${payloadFolder}`);
+    this.#payloadMounted = true;
+    const file = join(this.logs, `guard-${++this.#guards}`);
+    return LabGuard.start(this.host.agent, this.victim.pid, extra, (stream, text) =>
+      appendFileSync(`${file}.${stream}.log`, text),
+    );
+  }
+
+  /** Copies the lab host's side of the story to the log folder; what cannot be read is left out. */
+  async collect(): Promise<void> {
+    const files: readonly (readonly [string, string])[] = [
+      ["victim-console.log", `cat ${victimPaths.console}`],
+      ["victim-qemu.log", `cat ${victimPaths.qemuLog}`],
+      ["l1-kernel.log", "dmesg"],
+      ["l1-processes.log", "ps; free -m; cat /proc/meminfo"],
+      ["ledger.log", `for f in $(find ${ledgerFolder} -type f); do echo "== $f"; cat "$f"; done`],
+    ];
+    for (const [name, command] of files) {
+      try {
+        const { stdout } = await this.host.agent.run(command, 10_000);
+        writeFileSync(join(this.logs, name), stdout);
+      } catch {
+        return; // The lab host hangs or is gone; its console is in l1-console.log anyway.
+      }
+    }
+    writeFileSync(join(this.logs, "victim-qmp.log"), this.victim.qmp.log.lines.join("\n"));
+  }
+
+  /** Ends the lab host and all in it. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.host[Symbol.asyncDispose]();
+  }
+}

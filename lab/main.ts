@@ -1,0 +1,80 @@
+/** `npm run lab -- list | NAME… | all [--json] [--keep]`: plays scenarios, two at a time. */
+
+import { availableParallelism } from "node:os";
+import { parseArgs } from "node:util";
+import { HugemendError, messageOf } from "../src/errors.js";
+import { openLab } from "./environment.js";
+import { LabError } from "./lab-error.js";
+import { runScenario, type ScenarioResult } from "./run-scenario.js";
+import type { Scenario } from "./scenario.js";
+import { allScenarios } from "./scenarios/all.js";
+
+const usage = "usage: npm run lab -- list | NAME... | all [--json] [--keep]";
+
+/** @returns the exit code: 0 all well, 1 a scenario failed, 2 bad input or the lab cannot run here */
+async function main(argv: readonly string[]): Promise<number> {
+  const { values, positionals } = parse(argv);
+  const [first] = positionals;
+  if (first === undefined) throw new LabError("HM_LAB_USAGE", usage);
+  if (first === "list") {
+    for (const { name, summary } of allScenarios) {
+      console.log(
+        values.json ? JSON.stringify({ scenario: name, summary }) : `${name.padEnd(26)} ${summary}`,
+      );
+    }
+    return 0;
+  }
+  const chosen = first === "all" ? allScenarios : positionals.map(find);
+  const environment = await openLab(values.keep);
+  const queue = [...chosen];
+  const results: ScenarioResult[] = [];
+  const worker = async (): Promise<void> => {
+    for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
+      const result = await runScenario(environment, next);
+      results.push(result);
+      environment.progress.clear();
+      console.log(values.json ? JSON.stringify(result) : line(result));
+    }
+  };
+  // One lab host is one emulated vCPU: one core.
+  await Promise.all(Array.from({ length: Math.min(2, availableParallelism()) }, worker));
+  const failed = results.filter((result) => !result.ok).length;
+  if (!values.json) console.log(`${results.length - failed} passed, ${failed} failed`);
+  return failed === 0 ? 0 : 1;
+}
+
+function parse(argv: readonly string[]): { values: { json: boolean; keep: boolean }; positionals: string[] } {
+  try {
+    const options = {
+      json: { type: "boolean", default: false },
+      keep: { type: "boolean", default: false },
+    } as const;
+    return parseArgs({ args: [...argv], options, allowPositionals: true });
+  } catch (error) {
+    throw new LabError("HM_LAB_USAGE", `${messageOf(error)}; ${usage}`);
+  }
+}
+
+function find(name: string): Scenario {
+  const scenario = allScenarios.find((one) => one.name === name);
+  if (scenario !== undefined) return scenario;
+  throw new LabError("HM_LAB_USAGE", "There is no such scenario", {
+    present: name,
+    expected: allScenarios.map((one) => one.name).join(", "),
+  });
+}
+
+function line(result: ScenarioResult): string {
+  const retried =
+    result.retried === undefined ? "" : ` (run twice, the lab host was lost: ${result.retried})`;
+  const logs = result.logs === undefined ? "" : `\n     logs: ${result.logs}`;
+  return `${result.ok ? "ok  " : "FAIL"} ${result.scenario} (${result.seconds} s): ${result.detail}${retried}${logs}`;
+}
+
+try {
+  process.exitCode = await main(process.argv.slice(2));
+} catch (error) {
+  const code = error instanceof HugemendError ? `${error.code}: ` : "";
+  process.stderr.write(`${code}${messageOf(error)}\n`);
+  process.exitCode = 2;
+}

@@ -1,0 +1,105 @@
+import { createHash } from "node:crypto";
+import { rmSync, truncateSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { cachedFolder } from "./cached-folder.js";
+import { runCommand } from "./command.js";
+import type { LabImage } from "./image.js";
+import { LabHostLost } from "./lab-error.js";
+import { hostMachine, LabHost, payloadBytes } from "./lab-host.js";
+import type { Progress } from "./progress.js";
+import { Victim } from "./victim.js";
+import { type VictimConfig, victimCommand } from "./victim-config.js";
+
+/** Raise this when a snapshot is made in another way. */
+const recipe = 1;
+
+/** A frozen lab host: many can be started from it at once, each on a private copy of its memory. */
+export interface Snapshot {
+  readonly ramFile: string;
+  readonly stateFile: string;
+}
+
+/** A lab host that has just booted. */
+export async function hostSnapshot(progress: Progress, image: LabImage): Promise<Snapshot> {
+  return snapshot(progress, image, "host", [], "booting the lab host", async (folder) => {
+    const { ramFile, stateFile } = filesOf(folder);
+    await using host = await LabHost.start({
+      image,
+      shared: true,
+      logs: folder,
+      ramFile,
+      payload: emptyDisk(folder),
+    });
+    // Read once what every scenario needs, so that it is in the snapshot's page cache.
+    await host.agent.must(
+      "node -e 0 && qemu-system-x86_64 --version && cat /lab/vmlinuz /lab/victim.cpio > /dev/null",
+      60_000,
+    );
+    await host.freeze(stateFile);
+  });
+}
+
+/** A lab host with the victim VM up, its memory filled, waiting. */
+export async function victimSnapshot(
+  progress: Progress,
+  image: LabImage,
+  config: VictimConfig,
+): Promise<Snapshot> {
+  const base = await hostSnapshot(progress, image);
+  const depends = [victimCommand(config)];
+  const text = `booting the victim VM (${config.id})`;
+  return snapshot(progress, image, `victim-${config.id}`, depends, text, async (folder) => {
+    const files = filesOf(folder);
+    await runCommand(["cp", "--sparse=always", "--reflink=auto", base.ramFile, files.ramFile]);
+    const payload = emptyDisk(folder);
+    const { ramFile } = files;
+    await using host = await LabHost.start({
+      image,
+      shared: true,
+      logs: folder,
+      ramFile,
+      stateFile: base.stateFile,
+      payload,
+    });
+    const victim = await Victim.boot(host.agent, config);
+    await victim.release();
+    await host.freeze(files.stateFile);
+  });
+}
+
+async function snapshot(
+  progress: Progress,
+  image: LabImage,
+  kind: string,
+  depends: readonly string[],
+  text: string,
+  make: (folder: string) => Promise<void>,
+): Promise<Snapshot> {
+  const key = createHash("sha256")
+    .update(JSON.stringify([recipe, image.key, hostMachine, payloadBytes, depends]))
+    .digest("hex")
+    .slice(0, 16);
+  const build = async (folder: string): Promise<void> => {
+    try {
+      await progress.step(text, () => make(folder));
+    } catch (error) {
+      if (!(error instanceof LabHostLost)) throw error;
+      progress.note(`${text}: ${error.message}; trying once more`);
+      for (const file of Object.values(filesOf(folder))) rmSync(file, { force: true });
+      await progress.step(text, () => make(folder));
+    }
+  };
+  return filesOf(await cachedFolder(progress, kind, key, 1, build));
+}
+
+function filesOf(folder: string): Snapshot {
+  return { ramFile: join(folder, "ram"), stateFile: join(folder, "state") };
+}
+
+/** Stands in for the payload disk, of the same size. */
+function emptyDisk(folder: string): string {
+  const file = join(folder, "empty");
+  writeFileSync(file, "");
+  truncateSync(file, payloadBytes);
+  return file;
+}

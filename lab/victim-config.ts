@@ -1,0 +1,66 @@
+/** How the victim VM (L2) is set up. */
+export interface VictimConfig {
+  /** Names its snapshot. */
+  readonly id: string;
+  readonly vcpus: 1 | 2;
+  /** `hugetlbfs`: memory-backend-file in /dev/hugepages; `memfd`: memory-backend-memfd,hugetlb=on. */
+  readonly backing: "hugetlbfs" | "memfd";
+  /** `share=on`; without it QEMU maps the file privately and nothing can be salvaged from it. */
+  readonly shared: boolean;
+  /** QEMU as user 65534 with `-sandbox on` and all four denials. */
+  readonly confined: boolean;
+}
+
+/** The usual VM: one vCPU, hugetlbfs, shared, QEMU run by root. */
+export const usualVictim: VictimConfig = {
+  id: "usual",
+  vcpus: 1,
+  backing: "hugetlbfs",
+  shared: true,
+  confined: false,
+};
+
+/** The victim's RAM in bytes. It lies wholly below 4 GiB, so an offset in the RAM block is the guest-physical address. */
+export const victimRam: number = 256 * 2 ** 20;
+/** How much of it the checker fills. */
+export const filledMib = 64;
+/** The same in pages of 4 KiB. */
+export const filledPages: number = filledMib * 256;
+
+/** Where things are inside the lab host. */
+export const victimPaths = {
+  pid: "/run/victim.pid",
+  console: "/run/victim-console.log",
+  qemuLog: "/run/victim-qemu.log",
+  checker: "/run/checker.sock",
+  /** The QMP socket that is left to Hugemend. */
+  guardQmp: "/run/qmp.sock",
+  /** The harness's own. */
+  harnessQmp: "/run/qmp-harness.sock",
+} as const;
+
+const kernelArguments =
+  "console=hvc0 8250.nr_uarts=0 loglevel=4 nokaslr mitigations=off tsc=reliable no_timer_check log_buf_len=2M audit=0 panic=0";
+
+/** The stock QEMU command line of the victim, for L1's shell. `exec`, so that the shell's pid is QEMU's. */
+export function victimCommand(config: VictimConfig): string {
+  const size = victimRam / 2 ** 20;
+  const backend =
+    config.backing === "memfd"
+      ? `memory-backend-memfd,id=ram,size=${size}M,hugetlb=on,hugetlbsize=2M,prealloc=on`
+      : `memory-backend-file,id=ram,size=${size}M,mem-path=/dev/hugepages,share=${config.shared ? "on" : "off"},prealloc=on`;
+  const confinement =
+    "-run-with user=65534:65534 -sandbox on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny";
+  return [
+    "exec qemu-system-x86_64 -nodefaults -no-user-config -display none",
+    `-machine q35,memory-backend=ram -accel kvm -cpu host -smp ${config.vcpus} -m ${size}M -object ${backend}`,
+    `-kernel /lab/vmlinuz -initrd /lab/victim.cpio -append "${kernelArguments}"`,
+    "-device pvpanic-pci -device virtio-serial-pci",
+    `-chardev file,id=console,path=${victimPaths.console} -device virtconsole,chardev=console`,
+    `-chardev socket,id=checker,path=${victimPaths.checker},server=on,wait=off -device virtserialport,chardev=checker,name=checker`,
+    `-qmp unix:${victimPaths.guardQmp},server=on,wait=off -qmp unix:${victimPaths.harnessQmp},server=on,wait=off`,
+    `-pidfile ${victimPaths.pid}`,
+    ...(config.confined ? [confinement] : []),
+    `> ${victimPaths.qemuLog} 2>&1`,
+  ].join(" ");
+}

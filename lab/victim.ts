@@ -1,0 +1,107 @@
+import type { AgentClient } from "./agent-client.js";
+import type { Channel } from "./channel.js";
+import { Checker, type OwnLargePage } from "./checker.js";
+import { LabError } from "./lab-error.js";
+import { QmpLines } from "./qmp-lines.js";
+import { filledMib, filledPages, type VictimConfig, victimCommand, victimPaths } from "./victim-config.js";
+
+/** The victim VM (L2) inside a lab host. */
+export class Victim {
+  readonly pid: number;
+  readonly checker: Checker;
+  /** The harness's own QMP connection. */
+  readonly qmp: QmpLines;
+  readonly config: VictimConfig;
+  readonly #agent: AgentClient;
+  readonly #channels: readonly Channel[];
+
+  private constructor(
+    agent: AgentClient,
+    config: VictimConfig,
+    pid: number,
+    checker: Channel,
+    qmp: QmpLines,
+    monitor: Channel,
+  ) {
+    this.#agent = agent;
+    this.config = config;
+    this.pid = pid;
+    this.checker = new Checker(checker);
+    this.qmp = qmp;
+    this.#channels = [checker, monitor];
+  }
+
+  /** Boots a VM and fills its memory (15 s). */
+  static async boot(agent: AgentClient, config: VictimConfig): Promise<Victim> {
+    agent.spawn(victimCommand(config));
+    const sockets = [victimPaths.pid, victimPaths.checker, victimPaths.harnessQmp];
+    const wait = `for i in $(seq 200); do [ -s ${sockets[0]} ] && [ -S ${sockets[1]} ] && [ -S ${sockets[2]} ] && exit 0; sleep 0.1; done; cat ${victimPaths.qemuLog} >&2; exit 1`;
+    await agent.must(wait, 60_000);
+    const victim = await Victim.attach(agent, config);
+    await victim.checker.ready(120_000);
+    const pages = await victim.checker.fill(filledMib);
+    if (pages !== filledPages)
+      throw new LabError("HM_LAB_FILL", "The guest program did not fill its memory", {
+        present: `${pages} pages`,
+      });
+    return victim;
+  }
+
+  /** Connects to a VM that runs already, as in a snapshot. */
+  static async attach(agent: AgentClient, config: VictimConfig): Promise<Victim> {
+    const pid = Number((await agent.must(`cat ${victimPaths.pid}`)).trim());
+    const monitor = agent.connect(victimPaths.harnessQmp, (_, text) => qmp.log.push(text));
+    const qmp = new QmpLines((text) => monitor.write(text));
+    monitor.ended.then(
+      () => qmp.log.end(new LabError("HM_LAB_VICTIM_ENDED", "The victim's QEMU has ended")),
+      (error: unknown) => qmp.log.end(error),
+    );
+    await qmp.greet(60_000);
+    return new Victim(agent, config, pid, agent.connect(victimPaths.checker), qmp, monitor);
+  }
+
+  /** Lets go of the VM's sockets, before a snapshot. */
+  async release(): Promise<void> {
+    for (const channel of this.#channels) channel.close();
+    for (const channel of this.#channels) await channel.wait(10_000);
+  }
+
+  /**
+   * Poisons 4 KiB pages through the kernel's own memory_failure(), all frame numbers looked up before the first.
+   *
+   * @param gpas guest-physical addresses
+   */
+  async poison(gpas: readonly number[]): Promise<void> {
+    await this.#agent.must(`/lab/poison ${this.pid} ${gpas.map(hex).join(" ")}`);
+  }
+
+  /** Large pages that are the checker's own, away from the edges of its block. @throws LabError `HM_LAB_NO_LARGE_PAGE` */
+  async ownLargePages(count: number): Promise<OwnLargePage[]> {
+    const all = await this.checker.largePages();
+    const first = Math.floor((all.length - count) / 2);
+    if (first < 0)
+      throw new LabError("HM_LAB_NO_LARGE_PAGE", "The guest program owns too few large pages", {
+        present: `${all.length}`,
+      });
+    return all.slice(first, first + count);
+  }
+
+  /** Whether the VM lives: its process runs, its kernel did not panic, its program answers. */
+  async survives(): Promise<boolean> {
+    if (this.qmp.seen("GUEST_PANICKED")) return false;
+    const { code } = await this.#agent.run(`kill -0 ${this.pid}`);
+    return code === 0 && (await this.checker.alive());
+  }
+
+  /** How often QEMU passed a memory error on to the guest, by kind, from its own log. */
+  async injected(): Promise<{ ar: number; ao: number }> {
+    const text = await this.#agent.must(`cat ${victimPaths.qemuLog}`);
+    const count = (kind: string): number => text.split(`of type BUS_MCEERR_${kind} injected`).length - 1;
+    return { ar: count("AR"), ao: count("AO") };
+  }
+}
+
+/** An address as the ledger and QEMU write it. */
+export function hex(address: number): string {
+  return `0x${address.toString(16)}`;
+}
