@@ -8,6 +8,7 @@
 
 import { existsSync } from "node:fs";
 import { errno } from "../linux/errno.js";
+import { runsKernelCode } from "../linux/procfs/stat.js";
 import { readTasks } from "../linux/procfs/tasks.js";
 import * as ptrace from "../linux/ptrace.js";
 import { type BusError, decodeBusError } from "../linux/signal-info.js";
@@ -88,7 +89,7 @@ export class Tracee {
   holdAny(preferred: readonly number[] = []): HeldThread {
     let failure: unknown;
     for (const tid of [...preferred, ...this.#threads.keys()]) {
-      if (this.#threads.get(tid) !== "running") continue;
+      if (this.#threads.get(tid) !== "running" || this.#cannotBeBorrowed(tid)) continue;
       try {
         const held = this.#interrupt(tid);
         if (held !== undefined) return held;
@@ -99,6 +100,14 @@ export class Tracee {
     throw new TraceeError("HM_TRACEE_STUCK", `No thread of process ${this.pid} can be stopped`, {
       cause: failure,
     });
+  }
+
+  #cannotBeBorrowed(tid: number): boolean {
+    try {
+      return runsKernelCode(this.pid, tid);
+    } catch {
+      return true;
+    }
   }
 
   #interrupt(tid: number): HeldThread | undefined {

@@ -61,3 +61,21 @@ export function parseStat(text: string): ProcessStat {
 export function readStat(pid: number): ProcessStat {
   return parseStat(readText(procPath(pid, "stat")));
 }
+
+/** PF_KTHREAD, PF_USER_WORKER (vhost, KVM's own workers), PF_IO_WORKER (io_uring): include/linux/sched.h. */
+const KERNEL_CODE = 0x00200000 | 0x00004000 | 0x00000010;
+
+/**
+ * Some threads of a process run kernel code only, and never return to user space: they have no registers of their own.
+ *
+ * @param pid the process
+ * @param tid one of its threads
+ * @returns whether it is such a thread, by its flags (field 9 of proc_pid_stat(5))
+ * @throws LinuxError HM_PROC_… as in proc-file.ts
+ */
+export function runsKernelCode(pid: number, tid: number): boolean {
+  const text = readText(procPath(pid, `task/${tid}/stat`));
+  const flags = text.slice(text.lastIndexOf(") ") + 2).split(" ")[6];
+  if (flags === undefined || !/^\d{1,10}$/.test(flags)) throw formatError("/proc/PID/stat", FORM, text);
+  return (Number(flags) & KERNEL_CODE) !== 0;
+}
