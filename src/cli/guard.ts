@@ -58,6 +58,11 @@ async function run(options: GuardOptions): Promise<number> {
   for (const name of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.once(name, stop);
   // A reader that went away must not end the guard.
   process.stdout.on("error", () => {});
+  // A fault of ours: say so and end at once. The kernel lets every thread of the VM go, and an access that hit poison repeats.
+  process.once("uncaughtException", (error) => {
+    reportError(error, json);
+    process.exit(exitCode.failed);
+  });
   await guard.ended;
   return exitCode.done;
 }
