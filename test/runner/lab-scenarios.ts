@@ -1,0 +1,70 @@
+/** Plays the lab's scenarios and counts each. */
+
+import { spawn } from "node:child_process";
+import { createInterface } from "node:readline";
+import type { Tally } from "./tally.js";
+
+/** One line of `npm run lab -- all --json`. */
+interface ScenarioLine {
+  readonly scenario: string;
+  readonly ok: boolean;
+  readonly seconds: number;
+  readonly detail: string;
+}
+
+function parseLine(line: string): ScenarioLine | undefined {
+  let value: unknown;
+  try {
+    value = JSON.parse(line);
+  } catch {
+    return undefined;
+  }
+  if (typeof value !== "object" || value === null) return undefined;
+  if (!("scenario" in value) || !("ok" in value) || !("seconds" in value) || !("detail" in value))
+    return undefined;
+  return {
+    scenario: String(value.scenario),
+    ok: value.ok === true,
+    seconds: Number(value.seconds),
+    detail: typeof value.detail === "string" ? value.detail : JSON.stringify(value.detail),
+  };
+}
+
+/** @param program path of the lab's compiled main file; its progress goes to our standard error */
+export async function runLabScenarios(tally: Tally, program: string): Promise<void> {
+  const child = spawn(process.execPath, [program, "all", "--json"], { stdio: ["ignore", "pipe", "inherit"] });
+  const ended = new Promise<string>((resolve) => {
+    child.once("error", (error) => resolve(error.message));
+    child.once("close", (code, signal) =>
+      resolve(code === null ? `ended by ${signal}` : `exit code ${code}`),
+    );
+  });
+  const forward = (signal: NodeJS.Signals): void => {
+    child.kill(signal);
+  };
+  process.on("SIGINT", forward);
+  process.on("SIGTERM", forward);
+  let played = 0;
+  let failed = 0;
+  for await (const line of createInterface({ input: child.stdout })) {
+    const result = parseLine(line);
+    if (result === undefined) {
+      failed += 1;
+      tally.fail("lab", `an unexpected line: ${line}`);
+      continue;
+    }
+    played += 1;
+    if (result.ok) {
+      tally.pass();
+      tally.say(`${result.scenario}: ok (${result.seconds} s) ${result.detail}`);
+    } else {
+      failed += 1;
+      tally.fail(`lab scenario ${result.scenario}`, result.detail);
+    }
+  }
+  const end = await ended;
+  process.off("SIGINT", forward);
+  process.off("SIGTERM", forward);
+  if (played === 0) tally.fail("lab", `no scenario was played (${end})`);
+  else if (end !== "exit code 0" && failed === 0) tally.fail("lab", `all scenarios are well, but: ${end}`);
+}
