@@ -61,3 +61,15 @@ test("links and file names in the documents lead somewhere", () => {
   }
   assert.deepEqual(dead, []);
 });
+
+test("every test that docs/guarantees.md names has that title", () => {
+  const page = pages.find(({ path }) => path.endsWith("guarantees.md"))?.text ?? "";
+  const claims = [...page.matchAll(/`([\w./-]+\.test\.ts)`: ("[^|]*)/g)];
+  assert.ok(claims.length > 15);
+  for (const [, file = "", titles = ""] of claims) {
+    const source = readFileSync(join(ROOT, file), "utf8");
+    for (const [, title = ""] of titles.matchAll(/"([^"]+)"/g)) {
+      assert.ok(source.includes(title), `${file} has no test "${title}"`);
+    }
+  }
+});
