@@ -25,7 +25,7 @@ export class LabSession implements AsyncDisposable {
   static async open(start: LabHostStart, config: VictimConfig): Promise<LabSession> {
     const host = await LabHost.start(start);
     try {
-      return new LabSession(host, await Victim.attach(host.agent, config), start.logs);
+      return new LabSession(host, await Victim.thaw(host.agent, config), start.logs);
     } catch (error) {
       await host[Symbol.asyncDispose]();
       throw error;

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
-import { rmSync, truncateSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { cachedFolder } from "./cached-folder.js";
 import { runCommand } from "./command.js";
@@ -11,7 +12,7 @@ import { Victim } from "./victim.js";
 import { type VictimConfig, victimCommand } from "./victim-config.js";
 
 /** Raise this when a snapshot is made in another way. */
-const recipe = 1;
+const recipe = 2;
 
 /** A frozen lab host: many can be started from it at once, each on a private copy of its memory. */
 export interface Snapshot {
@@ -21,12 +22,12 @@ export interface Snapshot {
 
 /** A lab host that has just booted. */
 export async function hostSnapshot(progress: Progress, image: LabImage): Promise<Snapshot> {
-  return snapshot(progress, image, "host", [], "booting the lab host", async (folder) => {
+  return snapshot(progress, image, "host", [], "booting the lab host", async (folder, logs) => {
     const { ramFile, stateFile } = filesOf(folder);
     await using host = await LabHost.start({
       image,
       shared: true,
-      logs: folder,
+      logs,
       ramFile,
       payload: emptyDisk(folder),
     });
@@ -48,7 +49,7 @@ export async function victimSnapshot(
   const base = await hostSnapshot(progress, image);
   const depends = [victimCommand(config)];
   const text = `booting the victim VM (${config.id})`;
-  return snapshot(progress, image, `victim-${config.id}`, depends, text, async (folder) => {
+  return snapshot(progress, image, `victim-${config.id}`, depends, text, async (folder, logs) => {
     const files = filesOf(folder);
     await runCommand(["cp", "--sparse=always", "--reflink=auto", base.ramFile, files.ramFile]);
     const payload = emptyDisk(folder);
@@ -56,13 +57,13 @@ export async function victimSnapshot(
     await using host = await LabHost.start({
       image,
       shared: true,
-      logs: folder,
+      logs,
       ramFile,
       stateFile: base.stateFile,
       payload,
     });
     const victim = await Victim.boot(host.agent, config);
-    await victim.release();
+    await victim.freeze();
     await host.freeze(files.stateFile);
   });
 }
@@ -73,23 +74,40 @@ async function snapshot(
   kind: string,
   depends: readonly string[],
   text: string,
-  make: (folder: string) => Promise<void>,
+  make: (folder: string, logs: string) => Promise<void>,
 ): Promise<Snapshot> {
   const key = createHash("sha256")
     .update(JSON.stringify([recipe, image.key, hostMachine, payloadBytes, depends]))
     .digest("hex")
     .slice(0, 16);
   const build = async (folder: string): Promise<void> => {
+    const logs = mkdtempSync(join(tmpdir(), `hugemend-lab-snapshot-${kind}-`));
     try {
-      await progress.step(text, () => make(folder));
+      await makeTwice(progress, text, folder, () => make(folder, logs));
     } catch (error) {
-      if (!(error instanceof LabHostLost)) throw error;
-      progress.note(`${text}: ${error.message}; trying once more`);
-      for (const file of Object.values(filesOf(folder))) rmSync(file, { force: true });
-      await progress.step(text, () => make(folder));
+      progress.note(`${text} failed; logs: ${logs}`);
+      throw error;
     }
+    rmSync(logs, { recursive: true });
   };
   return filesOf(await cachedFolder(progress, kind, key, 1, build));
+}
+
+/** A lab host that is lost while a snapshot is made says nothing about the snapshot: once more. */
+async function makeTwice(
+  progress: Progress,
+  text: string,
+  folder: string,
+  make: () => Promise<void>,
+): Promise<void> {
+  try {
+    await progress.step(text, make);
+  } catch (error) {
+    if (!(error instanceof LabHostLost)) throw error;
+    progress.note(`${text}: ${error.message}; trying once more`);
+    for (const file of Object.values(filesOf(folder))) rmSync(file, { force: true });
+    await progress.step(text, make);
+  }
 }
 
 function filesOf(folder: string): Snapshot {

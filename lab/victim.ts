@@ -1,7 +1,7 @@
 import type { AgentClient } from "./agent-client.js";
 import type { Channel } from "./channel.js";
 import { Checker, type OwnLargePage } from "./checker.js";
-import { LabError } from "./lab-error.js";
+import { LabError, LabHostLost } from "./lab-error.js";
 import { QmpLines } from "./qmp-lines.js";
 import { filledMib, filledPages, type VictimConfig, victimCommand, victimPaths } from "./victim-config.js";
 
@@ -37,18 +37,33 @@ export class Victim {
     const sockets = [victimPaths.pid, victimPaths.checker, victimPaths.harnessQmp];
     const wait = `for i in $(seq 200); do [ -s ${sockets[0]} ] && [ -S ${sockets[1]} ] && [ -S ${sockets[2]} ] && exit 0; sleep 0.1; done; cat ${victimPaths.qemuLog} >&2; exit 1`;
     await agent.must(wait, 60_000);
-    const victim = await Victim.attach(agent, config);
-    await victim.checker.ready(120_000);
-    const pages = await victim.checker.fill(filledMib);
-    if (pages !== filledPages)
+    try {
+      const victim = await Victim.attach(agent, config);
+      await victim.checker.ready(120_000);
+      const pages = await victim.checker.fill(filledMib);
+      if (pages === filledPages) return victim;
       throw new LabError("HM_LAB_FILL", "The guest program did not fill its memory", {
         present: `${pages} pages`,
       });
+    } catch (cause) {
+      if (cause instanceof LabHostLost) throw cause;
+      const said = await agent.must(`tail -n 5 ${victimPaths.qemuLog} ${victimPaths.console}`);
+      throw new LabError("HM_LAB_VICTIM", `The victim VM (${config.id}) did not come up`, {
+        present: said,
+        cause,
+      });
+    }
+  }
+
+  /** Connects to the VM of a snapshot and lets it run. */
+  static async thaw(agent: AgentClient, config: VictimConfig): Promise<Victim> {
+    const victim = await Victim.attach(agent, config);
+    await victim.qmp.execute("cont");
     return victim;
   }
 
-  /** Connects to a VM that runs already, as in a snapshot. */
-  static async attach(agent: AgentClient, config: VictimConfig): Promise<Victim> {
+  /** Connects to a VM that is there already. */
+  private static async attach(agent: AgentClient, config: VictimConfig): Promise<Victim> {
     const pid = Number((await agent.must(`cat ${victimPaths.pid}`)).trim());
     const monitor = agent.connect(victimPaths.harnessQmp, (_, text) => qmp.log.push(text));
     const qmp = new QmpLines((text) => monitor.write(text));
@@ -60,8 +75,13 @@ export class Victim {
     return new Victim(agent, config, pid, agent.connect(victimPaths.checker), qmp, monitor);
   }
 
-  /** Lets go of the VM's sockets, before a snapshot. */
-  async release(): Promise<void> {
+  /**
+   * Pauses the VM and lets go of its sockets, before a snapshot of the lab host. A snapshot taken while the lab host's emulated CPU is
+   * inside the nested guest cannot be loaded: "vCPU set in guest-mode inconsistent with migrated kernel nested state" (QEMU:
+   * target/i386/machine.c, cpu_post_load).
+   */
+  async freeze(): Promise<void> {
+    await this.qmp.execute("stop");
     for (const channel of this.#channels) channel.close();
     for (const channel of this.#channels) await channel.wait(10_000);
   }

@@ -1,5 +1,7 @@
 import type { Scenario } from "../scenario.js";
 import { onePageScenarios } from "./one-page.js";
+import { guardKilled, guardLate, operatorPaused, reportedFirst } from "./order-of-events.js";
+import { confined, memfd, notShared } from "./other-machines.js";
 import { threePages, twoLargePages, twoVcpus } from "./several.js";
 import { stock } from "./stock.js";
 
@@ -10,4 +12,11 @@ export const allScenarios: readonly Scenario[] = [
   threePages,
   twoLargePages,
   twoVcpus,
+  reportedFirst,
+  operatorPaused,
+  guardLate,
+  guardKilled,
+  memfd,
+  confined,
+  notShared,
 ];
