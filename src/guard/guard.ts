@@ -72,9 +72,12 @@ export class Guard {
     const files = ram.map(({ mapping }) => mapping);
     const sharers = new SharerWatch(pid, files);
     sharers.start();
-    const processDescriptor = openProcess(pid);
-    const tracee = Tracee.attach(pid);
+    const opened: { tracee?: Tracee; processDescriptor?: number } = {};
     try {
+      const processDescriptor = openProcess(pid);
+      opened.processDescriptor = processDescriptor;
+      const tracee = Tracee.attach(pid);
+      opened.tracee = tracee;
       const inventory = takeInventory(tracee);
       const guard = new Guard({
         pid,
@@ -101,9 +104,9 @@ export class Guard {
       guard.#tellState(inventory, ram);
       return guard;
     } catch (error) {
-      tracee.detach();
+      opened.tracee?.detach();
       sharers[Symbol.dispose]();
-      closeDescriptor(processDescriptor);
+      if (opened.processDescriptor !== undefined) closeDescriptor(opened.processDescriptor);
       throw error;
     }
   }

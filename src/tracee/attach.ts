@@ -11,11 +11,10 @@ import { TraceeError } from "./tracee-error.js";
  * either listed later, or is created by a thread we trace already and comes along by itself.
  *
  * @param pid a running process
- * @returns the thread ids
- * @throws TraceeError HM_TRACEE_PERMISSION, HM_TRACEE_ALREADY_TRACED, HM_TRACEE_GONE. If the first thread cannot be seized,
- *   nothing is traced; if a later one cannot, ending this process lets the others go.
+ * @param onSeized called with each thread id; also when a later one cannot be seized, so that the caller can let go of it
+ * @throws TraceeError HM_TRACEE_PERMISSION, HM_TRACEE_ALREADY_TRACED, HM_TRACEE_GONE
  */
-export function seizeAllThreads(pid: number): ReadonlySet<number> {
+export function seizeAllThreads(pid: number, onSeized: (tid: number) => void): void {
   const seized = new Set<number>();
   for (let found = true; found; ) {
     found = false;
@@ -23,10 +22,10 @@ export function seizeAllThreads(pid: number): ReadonlySet<number> {
       if (seized.has(tid)) continue;
       if (!seizeOne(pid, tid)) continue;
       seized.add(tid);
+      onSeized(tid);
       found = true;
     }
   }
-  return seized;
 }
 
 /** @returns false if the thread has ended */

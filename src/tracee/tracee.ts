@@ -62,7 +62,13 @@ export class Tracee {
    */
   static attach(pid: number): Tracee {
     const tracee = new Tracee(pid, findGadgets(pid));
-    for (const tid of seizeAllThreads(pid)) tracee.#threads.set(tid, "running");
+    try {
+      seizeAllThreads(pid, (tid) => tracee.#threads.set(tid, "running"));
+    } catch (error) {
+      // Nobody would resume a seized thread that stops for a signal.
+      tracee.detach();
+      throw error;
+    }
     return tracee;
   }
 
