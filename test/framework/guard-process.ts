@@ -60,6 +60,14 @@ export class GuardProcess implements AsyncDisposable {
     return new GuardProcess(Child.start(process.execPath, [COMMAND, "guard", "--json", ...words]));
   }
 
+  /** The same through another program, which may take rights from it. @param wrapper program and its arguments */
+  static wrapped(wrapper: readonly [string, ...string[]], ...words: readonly string[]): GuardProcess {
+    const [program, ...first] = wrapper;
+    return new GuardProcess(
+      Child.start(program, [...first, process.execPath, COMMAND, "guard", "--json", ...words]),
+    );
+  }
+
   get pid(): number {
     return this.child.pid;
   }

@@ -63,3 +63,24 @@ export function vmFlags(pid: number, address: bigint): ReadonlySet<string> {
   assert.ok(entry, "a mapping");
   return entry.vmFlags;
 }
+
+/** Blocked signals of each thread. */
+export function signalMasks(pid: number): ReadonlyMap<number, bigint> {
+  return new Map(threadStatuses(pid).map((thread) => [thread.pid, thread.sigBlk]));
+}
+
+/**
+ * Waits until each thread was seen with its own mask. A thread that runs its signal handler, is being created, or has not yet
+ * been scheduled after its tracer's death has another one for a moment; one that stays deaf is never seen right.
+ *
+ * @param expected the mask of a thread
+ * @throws Error if one does not get its mask back
+ */
+export async function untilMasksAre(pid: number, expected: (tid: number) => bigint): Promise<void> {
+  const right = new Set<number>();
+  await waitUntil(`the signal masks of process ${pid} are its own`, () => {
+    const threads = threadStatuses(pid);
+    for (const { pid: tid, sigBlk } of threads) if (sigBlk === expected(tid)) right.add(tid);
+    return threads.every(({ pid: tid }) => right.has(tid));
+  });
+}
