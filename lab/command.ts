@@ -1,4 +1,5 @@
 import { spawn } from "node:child_process";
+import { atEnd } from "./cleanup.js";
 import { LabError } from "./lab-error.js";
 
 /** How to run a command. */
@@ -37,6 +38,7 @@ export function runCommand(argv: readonly string[], options: CommandOptions = {}
       timeout: options.timeoutMs ?? 600_000,
       killSignal: "SIGKILL",
     });
+    const callOff = atEnd(() => child.kill("SIGTERM"));
     const out: Buffer[] = [];
     let stderr = "";
     const fail = (what: string, cause?: unknown): void => {
@@ -53,6 +55,7 @@ export function runCommand(argv: readonly string[], options: CommandOptions = {}
     });
     child.on("error", (error) => fail(`Cannot start ${program}: ${error.message}`, error));
     child.on("close", (code, signal) => {
+      callOff();
       if (code === 0) return done({ stdout: Buffer.concat(out), stderr });
       const tail = stderr.trim().split("\n").slice(-3).join(" / ");
       fail(`${program} ended with ${signal ?? `code ${code}`}${tail === "" ? "" : `: ${tail}`}`);

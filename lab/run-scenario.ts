@@ -62,6 +62,7 @@ export async function runScenario(environment: LabEnvironment, scenario: Scenari
       error instanceof Error ? `${error.stack}\n${causes(error)}` : String(error),
     );
   }
+  if (retried !== undefined) detail += ` (run twice: ${retried})`;
   const keep = environment.keep || !ok;
   if (!keep) rmSync(logs, { recursive: true });
   const seconds = Math.round((Date.now() - since) / 100) / 10;

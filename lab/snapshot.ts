@@ -90,7 +90,7 @@ async function snapshot(
     }
     rmSync(logs, { recursive: true });
   };
-  return filesOf(await cachedFolder(progress, kind, key, 1, build));
+  return filesOf(await cachedFolder(progress, kind, key, 0, build));
 }
 
 /** A lab host that is lost while a snapshot is made says nothing about the snapshot: once more. */

@@ -49,10 +49,12 @@ export function victimCommand(config: VictimConfig): string {
     config.backing === "memfd"
       ? `memory-backend-memfd,id=ram,size=${size}M,hugetlb=on,hugetlbsize=2M,prealloc=on`
       : `memory-backend-file,id=ram,size=${size}M,mem-path=/dev/hugepages,share=${config.shared ? "on" : "off"},prealloc=on`;
-  const confinement =
-    "-run-with user=65534:65534 -sandbox on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny";
+  // Not QEMU's own -run-with user=: the sandbox comes first and kills it for changing its user.
+  const user =
+    "chmod 666 /dev/kvm; chmod 1777 /dev/hugepages /run; exec /usr/sbin/chroot --userspec=65534:65534 --skip-chdir / ";
+  const sandbox = "-sandbox on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny";
   return [
-    "exec qemu-system-x86_64 -nodefaults -no-user-config -display none",
+    `${config.confined ? user : "exec "}qemu-system-x86_64 -nodefaults -no-user-config -display none`,
     `-machine q35,memory-backend=ram -accel kvm -cpu host -smp ${config.vcpus} -m ${size}M -object ${backend}`,
     `-kernel /lab/vmlinuz -initrd /lab/victim.cpio -append "${kernelArguments}"`,
     "-device pvpanic-pci -device virtio-serial-pci",
@@ -60,7 +62,7 @@ export function victimCommand(config: VictimConfig): string {
     `-chardev socket,id=checker,path=${victimPaths.checker},server=on,wait=off -device virtserialport,chardev=checker,name=checker`,
     `-qmp unix:${victimPaths.guardQmp},server=on,wait=off -qmp unix:${victimPaths.harnessQmp},server=on,wait=off`,
     `-pidfile ${victimPaths.pid}`,
-    ...(config.confined ? [confinement] : []),
+    ...(config.confined ? [sandbox] : []),
     `> ${victimPaths.qemuLog} 2>&1`,
   ].join(" ");
 }
