@@ -2,6 +2,7 @@
 
 import { Command, Option } from "commander";
 import type { Guard } from "../guard/guard.js";
+import type { EventSink } from "../guard/journal.js";
 import { openGuard } from "../guard/open-guard.js";
 import { eventPrinter } from "./event-printer.js";
 import { exitCode, reportError } from "./exit-code.js";
@@ -39,9 +40,18 @@ export function guardCommand(): Command {
     });
 }
 
+const STOP_SIGNALS = ["SIGTERM", "SIGINT", "SIGHUP"] as const;
+
 async function run(options: GuardOptions): Promise<number> {
   const json = options.json === true;
-  let guard: Guard;
+  const print = eventPrinter(json, (line) => process.stdout.write(line));
+  let guard: Guard | undefined;
+  const stop = (name: string): void => void guard?.stop(name);
+  // Before anybody can read `ready`: whoever has read it may send a signal at once. Handlers run after this function has gone on.
+  const sink: EventSink = (event) => {
+    if (event.event === "ready") for (const name of STOP_SIGNALS) process.once(name, stop);
+    print(event);
+  };
   try {
     guard = await openGuard({
       pid: parseProcessId(options.pid),
@@ -49,13 +59,11 @@ async function run(options: GuardOptions): Promise<number> {
       ledger: options.ledger,
       quiesce: options.quiesce,
       fill: options.fill,
-      sink: eventPrinter(json, (line) => process.stdout.write(line)),
+      sink,
     });
   } catch (error) {
     return reportError(error, json);
   }
-  const stop = (name: string): void => void guard.stop(name);
-  for (const name of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.once(name, stop);
   // A reader that went away must not end the guard.
   process.stdout.on("error", () => {});
   // A fault of ours: say so and end at once. The kernel lets every thread of the VM go, and an access that hit poison repeats.

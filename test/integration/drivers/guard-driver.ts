@@ -7,7 +7,9 @@
  */
 
 import { openSync } from "node:fs";
+import type { Guard } from "../../../src/guard/guard.js";
 import { openGuard } from "../../../src/guard/open-guard.js";
+import type { PublicEvent } from "../../../src/ledger/events.js";
 import { BUS_MCEERR_AR } from "../../../src/linux/signal-info.js";
 import { salvage } from "../../../src/recovery/salvage.js";
 import { driverOptions } from "./driver-options.js";
@@ -25,13 +27,23 @@ function sendSignals(step: string): void {
   }
 }
 
-const guard = await openGuard({
+let guard: Guard | undefined;
+
+function tell(event: PublicEvent): void {
+  // As in the command: whoever has read `ready` may send a signal at once.
+  if (event.event === "ready") {
+    for (const name of ["SIGTERM", "SIGINT"] as const) process.once(name, () => void guard?.stop(name));
+  }
+  process.stdout.write(`${JSON.stringify(event)}\n`);
+}
+
+guard = await openGuard({
   pid: options.pid,
   qmp: options.qmp,
   ledger: options.ledger,
   quiesce: options.quiesce,
   fill: "auto",
-  sink: (event) => process.stdout.write(`${JSON.stringify(event)}\n`),
+  sink: tell,
   trial: {
     interpret: (error) => (error.code === BUS_ADRERR ? { ...error, code: BUS_MCEERR_AR } : error),
     salvage: (fd, offset, size, destination) => {
@@ -50,5 +62,4 @@ const guard = await openGuard({
     },
   },
 });
-for (const name of ["SIGTERM", "SIGINT"] as const) process.once(name, () => void guard.stop(name));
 await guard.ended;
