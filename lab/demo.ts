@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { HugemendError, messageOf } from "../src/errors.js";
+import { atEnd } from "./cleanup.js";
 import { demoReport } from "./demo/report.js";
 import { playSide, type SideResult, sideLogs } from "./demo/side.js";
 import { demoText } from "./demo/text.js";
@@ -22,6 +23,8 @@ async function main(argv: readonly string[]): Promise<number> {
   const { progress } = environment;
   await victimSnapshot(progress, environment.image, usualVictim);
   const logs = mkdtempSync(join(tmpdir(), "hugemend-demo-"));
+  const remove = (): void => rmSync(logs, { recursive: true, force: true });
+  const keepLogs = atEnd(remove);
   let stock: SideResult;
   let hugemend: SideResult;
   try {
@@ -30,6 +33,7 @@ async function main(argv: readonly string[]): Promise<number> {
       progress.step("guarded VM: poison one page, read everything", () => side(environment, true, logs)),
     ]);
   } catch (error) {
+    keepLogs();
     progress.note(`logs: ${logs}`);
     throw error;
   }
@@ -37,8 +41,10 @@ async function main(argv: readonly string[]): Promise<number> {
   progress.clear();
   if (!json) process.stdout.write(`${demoText(stock, hugemend)}\nReport: ${report}\n`);
   const difference = unexpected(hugemend);
-  if (difference === undefined) rmSync(logs, { recursive: true });
-  else process.stderr.write(`The guarded VM did not come out as expected: ${difference}\nlogs: ${logs}\n`);
+  if (difference !== undefined) {
+    keepLogs();
+    process.stderr.write(`The guarded VM did not come out as expected: ${difference}\nlogs: ${logs}\n`);
+  }
   if (json) {
     process.stdout.write(
       `${JSON.stringify({ event: "demo", stock: counts(stock), hugemend: counts(hugemend), report })}\n`,

@@ -65,10 +65,8 @@ function find(name: string): Scenario {
 }
 
 function line(result: ScenarioResult): string {
-  const retried =
-    result.retried === undefined ? "" : ` (run twice, the lab host was lost: ${result.retried})`;
   const logs = result.logs === undefined ? "" : `\n     logs: ${result.logs}`;
-  return `${result.ok ? "ok  " : "FAIL"} ${result.scenario} (${result.seconds} s): ${result.detail}${retried}${logs}`;
+  return `${result.ok ? "ok  " : "FAIL"} ${result.scenario} (${result.seconds} s): ${result.detail}${logs}`;
 }
 
 try {

@@ -2,6 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { messageOf } from "../src/errors.js";
+import { atEnd } from "./cleanup.js";
 import type { LabImage } from "./image.js";
 import { LabHostLost } from "./lab-error.js";
 import { LabSession } from "./lab-session.js";
@@ -36,6 +37,8 @@ export interface ScenarioResult {
 export async function runScenario(environment: LabEnvironment, scenario: Scenario): Promise<ScenarioResult> {
   const since = Date.now();
   const logs = mkdtempSync(join(tmpdir(), `hugemend-lab-${scenario.name}-`));
+  const remove = (): void => rmSync(logs, { recursive: true, force: true });
+  const callOff = atEnd(remove);
   const play = (attempt: number): Promise<string> =>
     withSession(environment, scenario.victim, subfolder(logs, `attempt-${attempt}`), (lab) =>
       scenario.run(lab),
@@ -64,7 +67,8 @@ export async function runScenario(environment: LabEnvironment, scenario: Scenari
   }
   if (retried !== undefined) detail += ` (run twice: ${retried})`;
   const keep = environment.keep || !ok;
-  if (!keep) rmSync(logs, { recursive: true });
+  callOff();
+  if (!keep) remove();
   const seconds = Math.round((Date.now() - since) / 100) / 10;
   return {
     scenario: scenario.name,
