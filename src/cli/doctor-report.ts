@@ -1,6 +1,7 @@
 /** How doctor's findings look on a screen. */
 
 import type { Diagnosis, Finding, Severity } from "../guard/doctor/finding.js";
+import { printable } from "./printable.js";
 
 /** Where the report goes. */
 export interface ReportStyle {
@@ -27,11 +28,6 @@ function wrap(text: string, width: number): string[] {
     else lines.push(word);
   }
   return lines;
-}
-
-/** Paths and process names come from outside: nothing in them may move the cursor or break the table. */
-function printable(text: string): string {
-  return text.replace(/\p{Cc}/gu, "\ufffd");
 }
 
 function findingLines(finding: Finding, codeWidth: number, style: ReportStyle): string[] {

@@ -1,11 +1,13 @@
 /** Prints events: JSON lines for scripts, one sentence a line for people. */
 
 import type { PublicEvent } from "../ledger/events.js";
+import { printable } from "./printable.js";
 
 /** @param json whether a script listens @param write where it goes */
 export function eventPrinter(json: boolean, write: (line: string) => void): (event: PublicEvent) => void {
   if (json) return (event) => write(`${JSON.stringify(event)}\n`);
-  return (event) => write(`${new Date().toISOString()} ${event.event.padEnd(9)} ${sentence(event)}\n`);
+  return (event) =>
+    write(`${new Date().toISOString()} ${event.event.padEnd(9)} ${printable(sentence(event))}\n`);
 }
 
 /** @returns one event in words */

@@ -46,6 +46,8 @@ export interface GuardContext {
   /** Threads that stopped for SIGBUS and wait for their turn. */
   readonly waiting: WaitingThreads;
   readonly salvage: typeof salvage;
+  /** Whether a large page without a bad 4 KiB is replaced as well: only where memory cannot be made to fail. */
+  readonly acceptsIntact: boolean;
   readonly onStep: (step: GuardStep) => void;
 }
 

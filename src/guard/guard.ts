@@ -5,11 +5,13 @@
 import { closeDescriptor, openProcess } from "../linux/pidfd.js";
 import { readRelease } from "../linux/procfs/kernel-version.js";
 import { readMaps } from "../linux/procfs/maps.js";
-import type { BusError } from "../linux/signal-info.js";
+import { readStat } from "../linux/procfs/stat.js";
+import { BUS_MCEERR_AR, type BusError } from "../linux/signal-info.js";
 import { salvage as readLargePage } from "../recovery/salvage.js";
 import type { HeldThread } from "../tracee/held-thread.js";
 import { type GoneReason, Tracee } from "../tracee/tracee.js";
 import type { GuardContext, GuardPolicy, GuardStep, StoppedAtError } from "./guard-context.js";
+import { GuardError } from "./guard-error.js";
 import { healAfterReset } from "./heal-after-reset.js";
 import type { Journal } from "./journal.js";
 import { handleMemoryError } from "./memory-error.js";
@@ -23,6 +25,8 @@ import type { VirtualMachine } from "./virtual-machine.js";
 export interface GuardTrial {
   /** How a large page is read. */
   readonly salvage?: typeof readLargePage;
+  /** Whether a large page that reads without an error is replaced as well. */
+  readonly acceptsIntact?: boolean;
   /** What a SIGBUS means: a kernel without CONFIG_MEMORY_FAILURE reports poison markers as BUS_ADRERR. */
   readonly interpret?: (error: BusError) => BusError;
   /** Called at each named point of the walk. */
@@ -35,6 +39,23 @@ export interface GuardComponents {
   /** Absent without a QMP socket. */
   readonly vm: VirtualMachine | undefined;
   readonly trial?: GuardTrial | undefined;
+}
+
+/** A process id may be given to another process; the start time tells them apart. */
+export interface GuardedProcess {
+  readonly pid: number;
+  /** Clock ticks since boot (field 22 of proc_pid_stat(5)). */
+  readonly startTime: bigint;
+}
+
+function refuseSuccessor(pid: number, startTime: bigint): void {
+  const now = readStat(pid).startTime;
+  if (now === startTime) return;
+  throw new GuardError("HM_GUARD_OTHER_PROCESS", `Process ${pid} is no longer the one that was looked at`, {
+    present: `started at tick ${now}`,
+    expected: `started at tick ${startTime}`,
+    remedy: "The VM has ended and its id was given to another process; look up the new id",
+  });
 }
 
 /** Why a guard ended. */
@@ -61,10 +82,10 @@ export class Guard {
   /**
    * Attaches to a process and tells `ready`.
    *
-   * @param pid a QEMU process
+   * @param process a QEMU process
    * @throws TraceeError, LinuxError, GuardError: nothing is traced, or ends being traced with this process
    */
-  static start(components: GuardComponents, pid: number, policy: GuardPolicy): Guard {
+  static start(components: GuardComponents, { pid, startTime }: GuardedProcess, policy: GuardPolicy): Guard {
     const { journal, vm, trial = {} } = components;
     // Whatever takes long is read before the first thread is seized: a signal for QEMU would have to wait for us.
     const ram = readRamTable(pid, readMaps(pid));
@@ -78,6 +99,7 @@ export class Guard {
       opened.processDescriptor = processDescriptor;
       const tracee = Tracee.attach(pid);
       opened.tracee = tracee;
+      refuseSuccessor(pid, startTime);
       const inventory = takeInventory(tracee);
       const guard = new Guard({
         pid,
@@ -93,6 +115,7 @@ export class Guard {
         refused: new Set(),
         touches: new TouchLog(),
         salvage: trial.salvage ?? readLargePage,
+        acceptsIntact: trial.acceptsIntact ?? false,
         onStep: trial.onStep ?? (() => {}),
       });
       const interpret = trial.interpret ?? ((error: BusError) => error);
@@ -162,7 +185,11 @@ export class Guard {
   }
 
   #bounce(): void {
-    for (const { held } of this.#queue.splice(0)) held.withhold();
+    for (const { held, code } of this.#queue.splice(0)) {
+      // Only an access repeats; any other SIGBUS would be lost.
+      if (code === BUS_MCEERR_AR) held.withhold();
+      else held.deliver();
+    }
   }
 
   async #gone(reason: GoneReason): Promise<void> {

@@ -7,7 +7,7 @@ import { findOverlays, type PlacedOverlay } from "../recovery/classify.js";
 import { healLargePage } from "../recovery/heal.js";
 import type { GuardContext } from "./guard-context.js";
 import { GuardError } from "./guard-error.js";
-import { pauseWhileBouncing } from "./pause.js";
+import { withVmPaused } from "./pause.js";
 
 /** Never throws: what cannot be put back stays as it is, and is told. */
 export async function healAfterReset(guard: GuardContext): Promise<void> {
@@ -22,12 +22,7 @@ export async function healAfterReset(guard: GuardContext): Promise<void> {
         present: sharers.join(", "),
       });
     }
-    const lease = await pauseWhileBouncing(guard);
-    try {
-      healAll(guard, placed);
-    } finally {
-      await lease.resume();
-    }
+    await withVmPaused(guard, () => healAll(guard, placed));
   } catch (error) {
     tellFailure(guard, error);
   }
@@ -44,7 +39,7 @@ function healAll(guard: GuardContext, placed: readonly PlacedOverlay[]): void {
           device: one.overlay.device,
           inode: one.overlay.inode,
         });
-        const outcome = healLargePage(remote, one, advice);
+        const outcome = healLargePage(remote, guard.processDescriptor, one, advice);
         tellOutcome(guard, one, outcome);
       } catch (error) {
         tellFailure(guard, error);

@@ -34,17 +34,22 @@ export interface OpenGuardOptions {
  */
 export async function openGuard(options: OpenGuardOptions): Promise<Guard> {
   const { pid, sink } = options;
+  const { startTime } = readStat(pid);
   refuseOthers(pid);
-  const ledger = openLedger(options.ledger, { pid, startTime: readStat(pid).startTime.toString() });
+  const ledger = openLedger(options.ledger, { pid, startTime: startTime.toString() });
   try {
     const journal = new Journal({ ledger, sink });
     const vm = options.qmp === undefined ? undefined : await connect(pid, options.qmp, journal, ledger);
     try {
       findGadgets(pid);
-      recordAttachment(ledger, pid);
+      recordAttachment(ledger, pid, startTime);
       if (vm === undefined) journal.tell(noQmp);
       if (options.fill === "lazy") journal.tell(noLazyFill);
-      return Guard.start({ journal, vm, trial: options.trial }, pid, { quiesce: options.quiesce });
+      return Guard.start(
+        { journal, vm, trial: options.trial },
+        { pid, startTime },
+        { quiesce: options.quiesce },
+      );
     } catch (error) {
       await vm?.close();
       throw error;
@@ -107,12 +112,12 @@ function readBootId(): string {
 }
 
 /** The first record, before anything is touched: it shows a ledger that cannot be written while that still costs nothing. */
-function recordAttachment(ledger: LedgerWriter, pid: number): void {
+function recordAttachment(ledger: LedgerWriter, pid: number, startTime: bigint): void {
   ledger.append({
     event: "attached",
     format: LEDGER_FORMAT,
     pid,
-    startTime: readStat(pid).startTime.toString(),
+    startTime: startTime.toString(),
     bootId: readBootId(),
     guardPid: process.pid,
     version: "0.1.0",

@@ -5,18 +5,25 @@ import { GuardError } from "./guard-error.js";
 /** How long a thread at SIGBUS stands before it may try again, so that QEMU gets the chance to park it. */
 const BOUNCE_MS = 3;
 
+/** What is done while the VM stands still; synchronous, so that nothing of the process runs in between. */
+export type WhilePaused<Result> = (lease: PauseLease) => Result;
+
 /**
- * Pauses the whole VM. QEMU answers `stop` only when every vCPU has come to rest, but some may stand at a SIGBUS: they repeat
- * their access again and again until QEMU has parked them. Never wait for QMP with a thread held: it may hold QEMU's big lock.
+ * Pauses the whole VM for one piece of work. QEMU answers `stop` and `cont` only when its threads can run, but some may stand
+ * at a SIGBUS: they repeat their access again and again until QEMU has parked them, or the page is replaced. Never wait for QMP
+ * with a thread held: it may hold QEMU's big lock.
  *
  * @param guard the VM
+ * @param work done once everything stands still
  * @param release lets go of further threads at each bounce
- * @throws GuardError HM_GUARD_NO_QMP, QemuError
+ * @returns what the work gave, and how long the VM stood, in milliseconds
+ * @throws GuardError HM_GUARD_NO_QMP, QemuError, what the work throws; the VM runs on, unless somebody else had paused it
  */
-export async function pauseWhileBouncing(
+export async function withVmPaused<Result>(
   guard: GuardContext,
+  work: WhilePaused<Result>,
   release: () => void = () => {},
-): Promise<PauseLease> {
+): Promise<{ result: Result; downtime: number }> {
   if (guard.vm === undefined) {
     throw new GuardError("HM_GUARD_NO_QMP", "The VM cannot be paused without a QMP socket", {
       remedy: "Give --qmp",
@@ -28,7 +35,16 @@ export async function pauseWhileBouncing(
   };
   const timer = setInterval(bounce, BOUNCE_MS);
   try {
-    return await guard.vm.pause();
+    const lease = await guard.vm.pause();
+    const paused = performance.now();
+    try {
+      bounce();
+      const result = work(lease);
+      await lease.resume();
+      return { result, downtime: performance.now() - paused };
+    } finally {
+      await lease.resume();
+    }
   } finally {
     clearInterval(timer);
     bounce();

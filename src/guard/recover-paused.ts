@@ -6,7 +6,7 @@ import type { LargePage } from "../recovery/large-page.js";
 import { RecoveryError } from "../recovery/recovery-error.js";
 import type { Salvaged } from "../recovery/salvage.js";
 import type { GuardContext, StoppedAtError } from "./guard-context.js";
-import { pauseWhileBouncing } from "./pause.js";
+import { withVmPaused } from "./pause.js";
 import { replaceLargePage } from "./replace-large-page.js";
 import { tellRecovered } from "./tell-recovered.js";
 
@@ -16,22 +16,15 @@ export async function recoverPaused(
   stopped: StoppedAtError,
   page: LargePage,
 ): Promise<void> {
-  const begun = performance.now();
-  const lease = await pauseWhileBouncing(guard, () => stopped.held.withhold());
-  const paused = performance.now();
-  guard.onStep("paused");
-  let stall = 0;
-  try {
+  const replace = (lease: PauseLease): { salvaged: Salvaged; stall: number } => {
+    guard.onStep("paused");
     const salvaged = replaceWhilePaused(guard, stopped, page, lease);
-    stall = performance.now() - stopped.since;
-    await lease.resume();
-    guard.onStep("released");
-    const now = performance.now();
-    const times = { stall, downtime: now - paused, total: now - begun };
-    tellRecovered(guard, page, salvaged, { quiesced: true, ...times });
-  } finally {
-    await lease.resume();
-  }
+    return { salvaged, stall: performance.now() - stopped.since };
+  };
+  const { result, downtime } = await withVmPaused(guard, replace, () => stopped.held.withhold());
+  guard.onStep("released");
+  const total = performance.now() - stopped.since;
+  tellRecovered(guard, page, result.salvaged, { quiesced: true, stall: result.stall, downtime, total });
 }
 
 function replaceWhilePaused(

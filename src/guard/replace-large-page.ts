@@ -25,6 +25,7 @@ export function replaceLargePage(guard: GuardContext, held: HeldThread, page: La
       salvage: guard.salvage,
       onStep: guard.onStep,
       commit: ({ lost }) => {
+        if (lost.length === 0 && !guard.acceptsIntact) throw nothingLost(page);
         const guest = guard.vm?.gpaOf(page.base) ?? null;
         guard.journal.require({
           event: "intent",
@@ -44,6 +45,21 @@ export function replaceLargePage(guard: GuardContext, held: HeldThread, page: La
   } finally {
     closeSync(file);
   }
+}
+
+/**
+ * A signal without a bad 4 KiB behind it is a riddle: the page may have left its file, so that zeros were read for data, or
+ * somebody forged the signal.
+ */
+function nothingLost(page: LargePage): RecoveryError {
+  return new RecoveryError(
+    "HM_SALVAGE_NOTHING_LOST",
+    `The large page at ${hex(page.base)} reads without an error`,
+    {
+      expected: "at least one bad 4 KiB",
+      remedy: "The mapping was left as it was, because what was read may not be what the guest wrote",
+    },
+  );
 }
 
 /** Opens what is mapped there: works for unlinked files and memfds, and fails if the mapping has changed meanwhile. */

@@ -4,7 +4,7 @@
  */
 
 import { type Hva, hex } from "./address.js";
-import { errnoName } from "./errno.js";
+import { errno, errnoName } from "./errno.js";
 import { ioctlRequest } from "./ioctl.js";
 import { LinuxError } from "./linux-error.js";
 import { allocateNative } from "./native-memory.js";
@@ -47,8 +47,11 @@ function mustControl(
   words: readonly bigint[],
 ): void {
   const error = control(descriptor, name, words);
-  if (error === 0) return;
-  throw new LinuxError("HM_USERFAULTFD", `UFFDIO_${name} failed`, {
+  if (error !== 0) throw failure(name, error, words);
+}
+
+function failure(name: keyof typeof userfaultfdRequest, error: number, words: readonly bigint[]): LinuxError {
+  return new LinuxError("HM_USERFAULTFD", `UFFDIO_${name} failed`, {
     present: `${errnoName(error)} for ${words.map(hex).join(", ")}`,
     remedy:
       name === "API"
@@ -74,10 +77,19 @@ export function unregisterRange(descriptor: number, start: Hva, size: number): v
   mustControl(descriptor, "UNREGISTER", [start, BigInt(size)]);
 }
 
-/** Marks pages that are not populated as poisoned. @param size bytes, a multiple of the page size @throws LinuxError HM_USERFAULTFD */
-export function markPoisoned(descriptor: number, start: Hva, size: number): void {
+/**
+ * Marks pages that are not populated as poisoned.
+ *
+ * @param size bytes, a multiple of the page size
+ * @returns false if something is populated there already
+ * @throws LinuxError HM_USERFAULTFD
+ */
+export function markPoisoned(descriptor: number, start: Hva, size: number): boolean {
+  const words = [start, BigInt(size), 0n, 0n];
   // SAFETY: touching the range raises SIGBUS instead of reading zeros; it lies in a replacement that is not in place yet.
-  mustControl(descriptor, "POISON", [start, BigInt(size), 0n, 0n]);
+  const error = control(descriptor, "POISON", words);
+  if (error !== 0 && error !== errno.EEXIST) throw failure("POISON", error, words);
+  return error === 0;
 }
 
 /** What this kernel offers. */

@@ -6,11 +6,13 @@
  * but firmware may have put things into the rest before we came.
  */
 
-import { closeSync, openSync, readdirSync, statSync } from "node:fs";
+import { fstatSync, readdirSync, statfsSync, statSync } from "node:fs";
 import { type Hva, hva } from "../linux/address.js";
 import { errno } from "../linux/errno.js";
 import { mapping as flags } from "../linux/native-memory.js";
+import { closeDescriptor, takeDescriptor } from "../linux/pidfd.js";
 import { tryReadProcess, writeProcess } from "../linux/process-memory.js";
+import { HUGETLBFS_MAGIC } from "../linux/procfs/map-files.js";
 import { systemCall, trySystemCall } from "../linux/system-call.js";
 import type { RemoteCalls } from "../tracee/remote-calls.js";
 import type { PlacedOverlay } from "./classify.js";
@@ -28,12 +30,14 @@ const PIECE = 65536;
 
 /**
  * @param remote a borrowed thread of the VM, which stands still as a whole
+ * @param processDescriptor pidfd of the VM
  * @param placed an overlay in place
  * @param advice madvise(2) advice the RAM carries
  * @throws HugemendError: the small pages are in place as before
  */
 export function healLargePage(
   remote: RemoteCalls,
+  processDescriptor: number,
   placed: PlacedOverlay,
   advice: readonly number[],
 ): HealOutcome {
@@ -46,7 +50,7 @@ export function healLargePage(
     });
   }
   const theirs = findDescriptor(remote.pid, overlay);
-  if (!renewLargePage(remote.pid, theirs, overlay)) {
+  if (!renewLargePage(processDescriptor, theirs, overlay)) {
     clearLostPages(remote, overlay);
     return "cleared";
   }
@@ -93,10 +97,16 @@ function deviceName(dev: bigint): string {
   return [major, minor].map((part) => part.toString(16).padStart(2, "0")).join(":");
 }
 
-/** @returns false if the pool has no page to give */
-function renewLargePage(pid: number, theirs: number, overlay: OverlayIdentity): boolean {
-  const file = openSync(`/proc/${pid}/fd/${theirs}`, "r+");
+/**
+ * Works on a copy of the VM's own descriptor, so with no more rights than the VM has: its overlay's name, which says which file
+ * and where, is the VM's word only.
+ *
+ * @returns false if the pool has no page to give
+ */
+function renewLargePage(processDescriptor: number, theirs: number, overlay: OverlayIdentity): boolean {
+  const file = takeDescriptor(processDescriptor, theirs);
   try {
+    refuseOtherFiles(file, overlay);
     const { offset, size } = overlay;
     // SAFETY: the overlay hides this part of the file from the VM, and nobody else maps it; after our death the part is a hole
     // that the next guard fills.
@@ -110,8 +120,26 @@ function renewLargePage(pid: number, theirs: number, overlay: OverlayIdentity): 
       remedy: "The small pages stay in place",
     });
   } finally {
-    closeSync(file);
+    closeDescriptor(file);
   }
+}
+
+/** Between its name and its use a descriptor may have changed: what was taken is looked at, not its number. */
+function refuseOtherFiles(file: number, overlay: OverlayIdentity): void {
+  const { dev, ino, size } = fstatSync(file, { bigint: true });
+  const { type, bsize } = statfsSync(`/proc/self/fd/${file}`);
+  const sameFile = ino === overlay.inode && deviceName(dev) === overlay.device;
+  const end = overlay.offset + BigInt(overlay.size);
+  if (sameFile && type === HUGETLBFS_MAGIC && bsize === overlay.size && end <= size) return;
+  throw new RecoveryError(
+    "HM_HEAL_NO_FILE",
+    "The replacement does not belong to large-page RAM of this process",
+    {
+      present: `inode ${ino}, ${size} bytes in pages of ${bsize}`,
+      expected: `inode ${overlay.inode} on hugetlbfs, a page of ${overlay.size} bytes at ${overlay.offset}`,
+      remedy: "The small pages stay in place",
+    },
+  );
 }
 
 function copyReadable(pid: number, from: Hva, to: Hva, size: number): void {

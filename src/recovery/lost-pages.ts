@@ -1,6 +1,6 @@
 /** Marking lost pages so that whoever touches one gets a fresh SIGBUS with its exact address. */
 
-import { type Hva, hva } from "../linux/address.js";
+import { type Hva, hex, hva } from "../linux/address.js";
 import { closeDescriptor, takeDescriptor } from "../linux/pidfd.js";
 import {
   enablePoison,
@@ -12,6 +12,10 @@ import {
 } from "../linux/userfaultfd.js";
 import type { RemoteCalls } from "../tracee/remote-calls.js";
 import { SMALL_PAGE } from "./large-page.js";
+import { RecoveryError } from "./recovery-error.js";
+
+const MADV_DONTNEED = 4;
+const MLOCK_ONFAULT = 1;
 
 /** The system calls this needs in the tracee. */
 export type LostPageCalls = Pick<RemoteCalls, "call">;
@@ -45,8 +49,14 @@ export function markLostPages(
       enablePoison(ours);
       onOpen();
       registerRange(ours, region, size);
-      for (const offset of lost) markPoisoned(ours, hva(region + BigInt(offset)), SMALL_PAGE);
+      const marked = lost.map((offset) =>
+        markOne(remote, ours, hva(region + BigInt(offset)), { region, size }),
+      );
       unregisterRange(ours, region, size);
+      if (marked.includes("unlocked")) {
+        // SAFETY: the region is our own new mapping; with MLOCK_ONFAULT nothing is populated, so the markers stay.
+        remote.call("mlock2", region, size, MLOCK_ONFAULT);
+      }
     } finally {
       closeDescriptor(ours);
     }
@@ -54,4 +64,26 @@ export function markLostPages(
     // SAFETY: the descriptor is ours by right, see above.
     remote.call("close", theirs);
   }
+}
+
+/**
+ * In a process that locks its memory (mlockall(2) with MCL_FUTURE) a new mapping is populated at once, and a marker can only be
+ * put where nothing is.
+ */
+function markOne(
+  remote: LostPageCalls,
+  descriptor: number,
+  page: Hva,
+  { region, size }: { region: Hva; size: number },
+): "marked" | "unlocked" {
+  if (markPoisoned(descriptor, page, SMALL_PAGE)) return "marked";
+  // SAFETY: our own new mapping; what is dropped is a page of zeros.
+  remote.call("munlock", region, size);
+  remote.call("madvise", page, SMALL_PAGE, MADV_DONTNEED);
+  if (markPoisoned(descriptor, page, SMALL_PAGE)) return "unlocked";
+  throw new RecoveryError("HM_LOST_PAGE_POPULATED", `The lost page at ${hex(page)} cannot be marked`, {
+    present: "a page is populated there again and again",
+    expected: "nothing",
+    remedy: "The mapping was left as it was",
+  });
 }

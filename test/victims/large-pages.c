@@ -262,6 +262,7 @@ int main(int count, char **arguments) {
   if (ram == MAP_FAILED) die("mmap");
   struct sigaction action = {.sa_sigaction = on_bus_error, .sa_flags = SA_SIGINFO};
   sigaction(SIGBUS, &action, NULL);
+  if (count > 3 && strcmp(arguments[3], "locked") == 0 && mlockall(MCL_CURRENT | MCL_FUTURE)) die("mlockall");
   for (size_t page = 0; page < pages; page++) fill(page);
   setvbuf(stdout, NULL, _IOLBF, 0);
   printf("ready %d %p\n", getpid(), (void *)ram);

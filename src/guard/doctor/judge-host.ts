@@ -138,7 +138,7 @@ function judgeTracepoint({ tracepoint, tracefsMounted, kernelLog }: HostFacts): 
     ? "Boot a kernel with CONFIG_MEMORY_FAILURE=y and CONFIG_TRACING=y."
     : "mount -t tracefs tracefs /sys/kernel/tracing";
   if (kernelLog) {
-    const cost = "Errors that nobody has touched are learned from the kernel log, a little later.";
+    const cost = "An error is noticed when the virtual machine touches the page.";
     return problem(code, "note", { message, cost, fix });
   }
   const cost =
