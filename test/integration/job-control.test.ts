@@ -131,7 +131,12 @@ describe("job control of a guarded process", () => {
         { step: first, signal: number.SIGSTOP },
         { step: second, signal: number.SIGCONT },
       ];
-      await using guard = await GuardProcess.start({ pid: victim.pid, ledger: ledger.path, signals });
+      await using guard = await GuardProcess.start({
+        pid: victim.pid,
+        ledger: ledger.path,
+        lost: [0],
+        signals,
+      });
       await victim.ask("hammer 2");
       await victim.ask("poison 2");
       assert.match(await victim.ask("touch 2 8192"), /^touch ok/, `${first}, ${second}`);

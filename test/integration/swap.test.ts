@@ -24,7 +24,6 @@ function hex(address: bigint): string {
 
 describe("a large page at an error", () => {
   const cases: readonly (readonly [which: string, offsets: readonly number[]])[] = [
-    ["nothing", []],
     ["the first 4 KiB", [0]],
     ["4 KiB in the middle", [LARGE_PAGE / 2]],
     ["the last 4 KiB", [LARGE_PAGE - 4096]],
@@ -83,6 +82,21 @@ describe("a large page at an error", () => {
     assert.equal(overlaysIn(ram.pid), 0);
     await guard.stop();
     // The data was never touched: mapped anew, the file still holds all of it.
+    await ram.victim.ask("remap 1");
+    await ram.checkAll();
+    await assertUntouched(ram.pid);
+  });
+
+  it("is left alone when all of it can be read: then nobody knows what the signal meant", async () => {
+    await using ram = await RamVictim.start(3);
+    using ledger = new TemporaryFolder();
+    await using guard = await GuardProcess.start({ pid: ram.pid, ledger: ledger.path });
+    await ram.poison(1);
+    assert.equal(await ram.touch(1, 64), lost(ram.at(1, 64)));
+    assert.equal((await guard.waitFor("refused")).code, "HM_SALVAGE_NOTHING_LOST");
+    await ram.check(1, SMALL_PAGES);
+    assert.equal(overlaysIn(ram.pid), 0);
+    await guard.stop();
     await ram.victim.ask("remap 1");
     await ram.checkAll();
     await assertUntouched(ram.pid);
@@ -151,7 +165,7 @@ describe("a large page at an error", () => {
     assert.equal(await ram.victim.ask("advise"), "advise done");
     const before = vmFlags(ram.pid, ram.start);
     assert.ok(before.has("dc") && before.has("dd"));
-    await using guard = await GuardProcess.start({ pid: ram.pid, ledger: ledger.path });
+    await using guard = await GuardProcess.start({ pid: ram.pid, ledger: ledger.path, lost: [4096] });
     await ram.poison(1);
     assert.equal(await ram.touch(1), "ok");
     const after = vmFlags(ram.pid, ram.at(1));
