@@ -46,6 +46,14 @@ export class Checker {
     await this.#channel.out.wait("the victim's guest program", (line) => line === "ready", timeoutMs);
   }
 
+  /** Starts to watch for the program's next start: call it before whatever reboots the guest. @returns waits for that start */
+  watchReboot(): (timeoutMs: number) => Promise<void> {
+    const from = this.#channel.out.lines.length;
+    return async (timeoutMs) => {
+      await this.#channel.out.wait("the rebooted guest", (line) => line === "ready", timeoutMs, from);
+    };
+  }
+
   /** Fills so many MiB with the pattern. @returns the number of pages */
   async fill(mib: number): Promise<number> {
     return Number((await this.#ask(`fill ${mib}`, "filled ", 60_000)).trim());

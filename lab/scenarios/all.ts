@@ -2,11 +2,14 @@ import type { Scenario } from "../scenario.js";
 import { onePageScenarios } from "./one-page.js";
 import { guardKilled, guardLate, operatorPaused, reportedFirst } from "./order-of-events.js";
 import { confined, memfd, notShared } from "./other-machines.js";
+import { quiesceAlways, reset10 } from "./pause-and-reset.js";
 import { threePages, twoLargePages, twoVcpus } from "./several.js";
 import { stock } from "./stock.js";
 
 /** Every scenario, in the order in which they are listed and run. */
 export const allScenarios: readonly Scenario[] = [
+  // The longest first: two run at a time.
+  reset10,
   stock,
   ...onePageScenarios,
   threePages,
@@ -19,4 +22,5 @@ export const allScenarios: readonly Scenario[] = [
   memfd,
   confined,
   notShared,
+  quiesceAlways,
 ];

@@ -1,0 +1,84 @@
+import assert from "node:assert/strict";
+import { describe, expectAlive, expectMachineChecks, expectOnlyLost, expectRecovered } from "../expect.js";
+import type { LabSession } from "../lab-session.js";
+import type { Scenario } from "../scenario.js";
+import { filledMib, filledPages, usualVictim } from "../victim-config.js";
+
+const rounds = 5;
+const rebootMs = 120_000;
+
+/** The guard pauses the whole VM for each recovery. */
+export const quiesceAlways: Scenario = {
+  name: "quiesce-always",
+  summary:
+    "the guard pauses the VM for each of two recoveries: it runs again, and has lost one page each time",
+  victim: usualVictim,
+  async run(lab) {
+    const guard = await lab.guard(["--quiesce", "always"]);
+    const owned = await lab.victim.ownLargePages(2);
+    const bad = owned.map(({ gpa }, index) => gpa + (100 + index) * 4096);
+    await lab.victim.poison(bad);
+    const result = await lab.victim.checker.check();
+    expectOnlyLost(result, bad);
+    const recovered = await guard.waitForCount("recovered", 2);
+    expectRecovered(recovered, bad);
+    for (const event of recovered) assert.equal(event["quiesced"], true, "the VM was paused");
+    await expectMachineChecks(lab, bad);
+    assert.equal(await lab.victim.qmp.status(), "running", "state of the VM afterwards");
+    await expectAlive(lab);
+    return describe(result);
+  },
+};
+
+/** Poison, reboot, and again; at last with an empty pool. */
+export const reset10: Scenario = {
+  name: "reset-10",
+  summary:
+    "five times poisoned and rebooted, the large page is back each time; with an empty pool the small ones stay, whole",
+  victim: usualVictim,
+  async run(lab) {
+    const guard = await lab.guard();
+    for (let round = 1; round <= rounds; round += 1) {
+      await poisonOne(lab, round);
+      await guard.waitForCount("recovered", round);
+      await reboot(lab);
+      await guard.waitForCount("healed", round);
+      assert.equal(await overlays(lab), 0, `replaced large pages after reboot ${round}`);
+      await expectWhole(lab, `after reboot ${round}`);
+    }
+    await poisonOne(lab, rounds + 1);
+    await guard.waitForCount("recovered", rounds + 1);
+    await lab.host.agent.must("echo 0 > /proc/sys/vm/nr_hugepages", 10_000);
+    await reboot(lab);
+    await guard.waitFor("warning", 30_000, (event) => event["code"] === "HM_HEAL_POOL_EMPTY");
+    assert.equal(await overlays(lab), 1, "replaced large pages with an empty pool");
+    await expectWhole(lab, "with an empty pool");
+    assert.equal(guard.all("healed").length, rounds);
+    return `${rounds} large pages came back, one stayed small with nothing lost`;
+  },
+};
+
+async function poisonOne(lab: LabSession, round: number): Promise<void> {
+  const [large] = await lab.victim.ownLargePages(1);
+  const bad = [(large?.gpa ?? 0) + round * 4096];
+  await lab.victim.poison(bad);
+  expectOnlyLost(await lab.victim.checker.check(), bad);
+}
+
+async function reboot(lab: LabSession): Promise<void> {
+  const rebooted = lab.victim.checker.watchReboot();
+  await lab.victim.qmp.execute("system_reset");
+  await rebooted(rebootMs);
+  assert.equal(await lab.victim.checker.fill(filledMib), filledPages);
+}
+
+async function overlays(lab: LabSession): Promise<number> {
+  const counted = await lab.host.agent.run(`grep -c memfd:hugemend /proc/${lab.victim.pid}/maps`, 10_000);
+  return Number(counted.stdout);
+}
+
+async function expectWhole(lab: LabSession, when: string): Promise<void> {
+  const { ok, lost, corrupt } = await lab.victim.checker.check();
+  assert.deepEqual({ ok, lost, corrupt }, { ok: filledPages, lost: 0, corrupt: 0 }, when);
+  await expectAlive(lab);
+}
