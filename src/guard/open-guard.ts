@@ -1,6 +1,7 @@
 /** Puts a guard together: everything is checked and opened before the VM is touched. */
 
 import { readFileSync } from "node:fs";
+import { HugemendError, messageOf } from "../errors.js";
 import { LEDGER_FORMAT } from "../ledger/internal-events.js";
 import { type LedgerWriter, openLedger } from "../ledger/ledger-writer.js";
 import { replayLedger } from "../ledger/replay.js";
@@ -39,17 +40,21 @@ export async function openGuard(options: OpenGuardOptions): Promise<Guard> {
   const ledger = openLedger(options.ledger, { pid, startTime: startTime.toString() });
   try {
     const journal = new Journal({ ledger, sink });
-    const vm = options.qmp === undefined ? undefined : await connect(pid, options.qmp, journal, ledger);
+    const { openPause } = replayLedger(ledger.history, readBootId());
+    const vm =
+      options.qmp === undefined ? undefined : await VirtualMachine.connect(pid, options.qmp, journal);
     try {
       findGadgets(pid);
       recordAttachment(ledger, pid, startTime);
       if (vm === undefined) journal.tell(noQmp);
       if (options.fill === "lazy") journal.tell(noLazyFill);
-      return Guard.start(
+      const guard = Guard.start(
         { journal, vm, trial: options.trial },
         { pid, startTime },
         { quiesce: options.quiesce },
       );
+      if (openPause !== null && vm !== undefined) void endLeftPause(vm, journal);
+      return guard;
     } catch (error) {
       await vm?.close();
       throw error;
@@ -60,14 +65,14 @@ export async function openGuard(options: OpenGuardOptions): Promise<Guard> {
   }
 }
 
-function connect(
-  pid: number,
-  socket: string,
-  journal: Journal,
-  ledger: LedgerWriter,
-): Promise<VirtualMachine> {
-  const { openPause } = replayLedger(ledger.history, readBootId());
-  return VirtualMachine.connect(pid, socket, journal, openPause !== null);
+/** A guard died while it held the VM. The VM is guarded again, so whatever it runs into is recovered. */
+async function endLeftPause(vm: VirtualMachine, journal: Journal): Promise<void> {
+  try {
+    await vm.undoLeftover();
+  } catch (error) {
+    const code = error instanceof HugemendError ? error.code : "HM_INTERNAL";
+    journal.tell({ event: "warning", code, message: messageOf(error) });
+  }
 }
 
 const noQmp = {

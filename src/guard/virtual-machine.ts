@@ -20,6 +20,7 @@ export class VirtualMachine {
   readonly #commands: QmpCommands;
   readonly #quiescer: Quiescer;
   #layout: RamLayout;
+  #leftover: Promise<unknown> = Promise.resolve();
 
   private constructor(client: QmpClient, commands: QmpCommands, quiescer: Quiescer, layout: RamLayout) {
     this.#client = client;
@@ -34,19 +35,13 @@ export class VirtualMachine {
   }
 
   /**
-   * Connects, checks that the monitor is this process's, and ends a pause that a dead guard has left.
+   * Connects, and checks that the monitor is this process's.
    *
    * @param pid the VM's process
    * @param socket path of its QMP socket
-   * @param leftPaused whether the ledger says that a guard died while it held the VM
    * @throws QemuError; GuardError HM_GUARD_OTHER_VM
    */
-  static async connect(
-    pid: number,
-    socket: string,
-    journal: Journal,
-    leftPaused: boolean,
-  ): Promise<VirtualMachine> {
+  static async connect(pid: number, socket: string, journal: Journal): Promise<VirtualMachine> {
     const client = await QmpClient.connect(socket, { connectTimeoutMs: PATIENCE_MS });
     try {
       const commands = new QmpCommands(client);
@@ -57,7 +52,6 @@ export class VirtualMachine {
         if (event.event === "pausing") journal.require(event);
         else journal.note(event);
       });
-      if (leftPaused) await quiescer.undoLeftover();
       return new VirtualMachine(client, commands, quiescer, layout);
     } catch (error) {
       client.close();
@@ -80,8 +74,19 @@ export class VirtualMachine {
     return block?.name ?? null;
   }
 
-  /** Pauses the VM; see Quiescer.pause. @throws QemuError, LedgerError */
-  pause(): Promise<PauseLease> {
+  /**
+   * Ends a pause that a dead guard has left. Only once errors are served: the guest may run into poison at once.
+   *
+   * @throws QemuError
+   */
+  undoLeftover(): Promise<unknown> {
+    this.#leftover = this.#quiescer.undoLeftover();
+    return this.#leftover;
+  }
+
+  /** Pauses the VM, after a pause that was left is over; see Quiescer.pause. @throws QemuError, LedgerError */
+  async pause(): Promise<PauseLease> {
+    await this.#leftover.catch(() => {});
     return this.#quiescer.pause();
   }
 
