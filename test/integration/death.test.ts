@@ -17,7 +17,7 @@ import { RamVictim } from "../framework/ram-victim.js";
 import { TemporaryFolder } from "../framework/temporary-folder.js";
 
 const LOST = 4096;
-/** Reached only when the whole VM is paused through QMP: see quiesce.test.ts. */
+/** Reached only when a whole VM with KVM is paused: the lab does that. */
 const withQmpOnly: ReadonlySet<string> = new Set(["paused"]);
 const steps = [...guardSteps, ...swapSteps].filter((step) => !withQmpOnly.has(step));
 

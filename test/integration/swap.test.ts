@@ -24,6 +24,7 @@ function hex(address: bigint): string {
 
 describe("a large page at an error", () => {
   const cases: readonly (readonly [which: string, offsets: readonly number[]])[] = [
+    ["nothing", []],
     ["the first 4 KiB", [0]],
     ["4 KiB in the middle", [LARGE_PAGE / 2]],
     ["the last 4 KiB", [LARGE_PAGE - 4096]],
@@ -90,7 +91,10 @@ describe("a large page at an error", () => {
   it("is left alone when all of it can be read: then nobody knows what the signal meant", async () => {
     await using ram = await RamVictim.start(3);
     using ledger = new TemporaryFolder();
-    await using guard = await GuardProcess.start({ pid: ram.pid, ledger: ledger.path });
+    await using guard = await GuardProcess.start({
+      ...{ pid: ram.pid, ledger: ledger.path },
+      acceptsIntact: false,
+    });
     await ram.poison(1);
     assert.equal(await ram.touch(1, 64), lost(ram.at(1, 64)));
     assert.equal((await guard.waitFor("refused")).code, "HM_SALVAGE_NOTHING_LOST");

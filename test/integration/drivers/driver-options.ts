@@ -7,6 +7,7 @@ const schema = z.object({
   quiesce: z.enum(["auto", "always", "never"]).default("auto"),
   lost: z.array(z.int()).default([]),
   readFrom: z.string().default(""),
+  acceptsIntact: z.boolean().default(true),
   killAt: z.string().default(""),
   killAfter: z.int().default(1),
   signals: z.array(z.object({ step: z.string(), signal: z.int() })).default([]),
@@ -28,6 +29,8 @@ export interface DriverOptions {
    * there for each byte behind a poison marker, as it does in the file of a page it knows nothing good of.
    */
   readonly readFrom: string;
+  /** Whether a page is replaced although all of it can be read: here a marker stands for the error, and no byte is bad. */
+  readonly acceptsIntact: boolean;
   /** The step at which the driver ends itself with SIGKILL; empty for never. */
   readonly killAt: string;
   /** At which occurrence of that step. */

@@ -46,7 +46,7 @@ guard = await openGuard({
   sink: tell,
   trial: {
     interpret: (error) => (error.code === BUS_ADRERR ? { ...error, code: BUS_MCEERR_AR } : error),
-    acceptsIntact: true,
+    acceptsIntact: options.acceptsIntact,
     salvage: (fd, offset, size, destination) => {
       const { lost, bytes } =
         memory === undefined
