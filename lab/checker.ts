@@ -98,6 +98,16 @@ export class Checker {
     return this.#ask(`store ${index}`, "stored ", 20_000);
   }
 
+  /** Reads one byte. @param offset in the checker's block */
+  peek(offset: number): Promise<string> {
+    return this.#ask(`peek ${offset}`, "peeked ", 20_000);
+  }
+
+  /** Writes one byte's own value again. @param offset in the checker's block */
+  poke(offset: number): Promise<string> {
+    return this.#ask(`poke ${offset}`, "poked ", 20_000);
+  }
+
   /** What the guest's kernel knows of machine checks. */
   async machineChecks(): Promise<MachineChecks> {
     const text = await this.#ask("mce", "mce ", 20_000);

@@ -41,6 +41,15 @@ export function expectRecovered(events: readonly GuardEvent[], lost: readonly nu
   );
 }
 
+/** How the guard must have learned of the errors. */
+export function expectTriggers(events: readonly GuardEvent[], trigger: "AR" | "AO"): void {
+  assert.deepEqual(
+    events.map((event) => event["trigger"]),
+    events.map(() => trigger),
+    "triggers of the `recovered` events",
+  );
+}
+
 /** The VM must still live. */
 export async function expectAlive(lab: LabSession): Promise<void> {
   assert.equal(await lab.victim.survives(), true, "the victim VM died");

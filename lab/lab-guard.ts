@@ -7,6 +7,10 @@ import { victimPaths } from "./victim-config.js";
 /** Where the guard's ledger is inside the lab host. */
 export const ledgerFolder = "/run/ledger";
 
+/** In a mount namespace of the guard's own, so that only it sees nothing. */
+const blindfold =
+  "umount -l /sys/kernel/tracing; umount -l /sys/kernel/debug; mount -o bind /dev/null /dev/kmsg";
+
 /** An event as `hugemend guard --json` prints it. */
 export type GuardEvent = Readonly<Record<string, unknown>> & { readonly event: string };
 
@@ -22,13 +26,15 @@ export class LabGuard {
    * Starts a guard for a process and waits until it holds it.
    *
    * @param extra more arguments
+   * @param blind whether neither tracepoints nor the kernel log can be read: it then learns of an error only from a thread that
+   *   stops at it
    * @param onText told of what it prints
    * @throws LabError `HM_LAB_GUARD` when it ends or prints no `ready` event
    */
   static async start(
     agent: AgentClient,
     pid: number,
-    extra: readonly string[],
+    { extra, blind }: { readonly extra: readonly string[]; readonly blind: boolean },
     onText: (stream: "out" | "err", text: string) => void,
   ): Promise<LabGuard> {
     const argv = [
@@ -42,8 +48,9 @@ export class LabGuard {
       "--json",
       ...extra,
     ];
-    const command = `mkdir -p ${ledgerFolder}; exec node ${payloadFolder}/dist/src/cli/main.js ${argv.join(" ")}`;
-    const channel = agent.spawn(command, onText);
+    const run = `exec node ${payloadFolder}/dist/src/cli/main.js ${argv.join(" ")}`;
+    const inner = blind ? `exec busybox unshare -m sh -c '${blindfold}; ${run}'` : run;
+    const channel = agent.spawn(`mkdir -p ${ledgerFolder}; ${inner}`, onText);
     const guard = new LabGuard(channel);
     try {
       await guard.waitFor("ready", 60_000);

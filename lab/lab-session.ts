@@ -33,11 +33,20 @@ export class LabSession implements AsyncDisposable {
   }
 
   /** Starts a guard for the victim and waits until it is ready. @param extra more command line arguments */
-  async guard(extra: readonly string[] = []): Promise<LabGuard> {
+  guard(extra: readonly string[] = []): Promise<LabGuard> {
+    return this.#startGuard(extra, false);
+  }
+
+  /** The same, but it can read neither tracepoints nor the kernel log: every recovery begins with an access. */
+  blindGuard(extra: readonly string[] = []): Promise<LabGuard> {
+    return this.#startGuard(extra, true);
+  }
+
+  async #startGuard(extra: readonly string[], blind: boolean): Promise<LabGuard> {
     if (!this.#payloadMounted) await this.host.agent.must(`mount -t ext4 -o ro /dev/vdb ${payloadFolder}`);
     this.#payloadMounted = true;
     const file = join(this.logs, `guard-${++this.#guards}`);
-    return LabGuard.start(this.host.agent, this.victim.pid, extra, (stream, text) =>
+    return LabGuard.start(this.host.agent, this.victim.pid, { extra, blind }, (stream, text) =>
       appendFileSync(`${file}.${stream}.log`, text),
     );
   }

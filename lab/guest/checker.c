@@ -8,6 +8,8 @@
  *   gpa INDEX...      gpa GPA ...
  *   touch INDEX       touched ok|lost|corrupt  reads one page
  *   store INDEX       stored ok|lost           writes the page's own pattern again
+ *   peek OFFSET       peeked ok|lost|corrupt   reads one byte of the block
+ *   poke OFFSET       poked ok|lost            writes that byte's own value again
  *   check [THREADS]   checked ok=N lost=N corrupt=N sigbus=N gpas=GPA+PAGES,...
  *   mce [1]           mce exceptions=N reports=N gpas=GPA,...   machine checks the guest took, and the pages its kernel was told of
  *                     (with 1: first the kernel's own lines, each as `kmsg LINE`)
@@ -78,6 +80,23 @@ static int store_page(size_t page) {
   for (size_t w = 0; w < WORDS; w++) at[w] = pattern(page, w);
   armed = 0;
   return OK;
+}
+
+/* One byte, read or written: the access that finds the error may hit any byte of a large page. */
+static int one_byte(size_t offset, int write) {
+  volatile unsigned char *at = (volatile unsigned char *)block + offset;
+  uint64_t word = pattern(offset / PAGE, offset % PAGE / 8);
+  unsigned char want = (unsigned char)(word >> offset % 8 * 8);
+  volatile int result = OK;
+  if (sigsetjmp(escape, 1)) {
+    armed = 0;
+    return LOST;
+  }
+  armed = 1;
+  if (write) *at = want;
+  else if (*at != want) result = CORRUPT;
+  armed = 0;
+  return result;
 }
 
 static void fill(size_t mib) {
@@ -232,7 +251,9 @@ static void command(char *line) {
     struct timespec now;
     clock_gettime(CLOCK_BOOTTIME, &now);
     fprintf(port, "alive %ld\n", (long)now.tv_sec);
-  } else if (number >= pages) fprintf(port, "error %s: no such page or command\n", word);
+  } else if (strcmp(word, "peek") == 0 && number < pages * PAGE) fprintf(port, "peeked %s\n", names[one_byte(number, 0)]);
+  else if (strcmp(word, "poke") == 0 && number < pages * PAGE) fprintf(port, "poked %s\n", names[one_byte(number, 1)]);
+  else if (number >= pages) fprintf(port, "error %s: no such page or command\n", word);
   else if (strcmp(word, "gpa") == 0) fprintf(port, "gpa 0x%" PRIx64 "\n", gpas[number]);
   else if (strcmp(word, "touch") == 0) fprintf(port, "touched %s\n", names[check_page(number)]);
   else if (strcmp(word, "store") == 0) fprintf(port, "stored %s\n", names[store_page(number)]);

@@ -1,4 +1,5 @@
 import type { Scenario } from "../scenario.js";
+import { arVcpu } from "./first-access.js";
 import { onePageScenarios } from "./one-page.js";
 import { guardKilled, guardLate, operatorPaused, reportedFirst } from "./order-of-events.js";
 import { confined, memfd, notShared } from "./other-machines.js";
@@ -11,6 +12,7 @@ export const allScenarios: readonly Scenario[] = [
   // The longest first: two run at a time.
   reset10,
   stock,
+  arVcpu,
   ...onePageScenarios,
   threePages,
   twoLargePages,
