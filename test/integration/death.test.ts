@@ -70,7 +70,7 @@ describe("a guard that is killed with -9", () => {
     const input = { pid: ram.pid, ledger: ledger.path, lost: [LOST] };
     await ram.victim.ask("hammer 2");
     let swapped = 0;
-    for (let round = 0; round < 15; round++) {
+    for (let round = 0; round < 10; round++) {
       await using guard = await GuardProcess.start(input);
       await ram.poison(round % 4);
       await sleep(Math.random() * 25);
@@ -80,7 +80,7 @@ describe("a guard that is killed with -9", () => {
       await ram.victim.ask(`remap ${round % 4}`);
     }
     const { reads = 0, corrupt } = await ram.victim.counts("calm");
-    test.diagnostic(`${reads} reads; ${swapped} of 15 guards had swapped when they died`);
+    test.diagnostic(`${reads} reads; ${swapped} of 10 guards had swapped when they died`);
     assert.equal(corrupt, 0);
     await using last = await GuardProcess.start(input);
     assertNothingLeft(ram.pid);

@@ -105,7 +105,7 @@ describe("remote system calls", () => {
   it("leave registers right when the borrower is killed at any time", async (test) => {
     await using victim = await Victim.start("registers", [3]);
     const before = (await victim.counts("sums"))["done"] ?? 0;
-    await borrowAndDie(victim.pid, 25, async () => {
+    await borrowAndDie(victim.pid, 15, async () => {
       assert.equal((await victim.counts("sums"))["wrong"], 0);
       await untilMasksAre(victim.pid, () => 0n);
     });
@@ -119,7 +119,7 @@ describe("remote system calls", () => {
     await using victim = await Victim.start("waits", [6]);
     const masks = signalMasks(victim.pid);
     // A thread that has come out and ended is not there any more; none is new.
-    await borrowAndDie(victim.pid, 20, () => untilMasksAre(victim.pid, (tid) => masks.get(tid) ?? -1n));
+    await borrowAndDie(victim.pid, 12, () => untilMasksAre(victim.pid, (tid) => masks.get(tid) ?? -1n));
     assertRight(await victim.ask("finish"), new Set([...interruptible, ...restartBlock]));
     assert.deepEqual(await victim.quit(), { code: 0, signal: null });
   });
