@@ -1,5 +1,6 @@
 /** `npm run bench [-- --json]`: measures, compares, fails if a promise is broken. */
 
+import { benchDetach } from "./detach.js";
 import type { Metric } from "./metric.js";
 import { benchRecovery } from "./recovery.js";
 
@@ -13,7 +14,8 @@ function row(metric: Metric): string {
   return `${name.padEnd(16)}${numbers}${ratio.toFixed(2).padStart(8)}  ${verdict}\n`;
 }
 
-const metrics = await benchRecovery((text) => process.stderr.write(`bench: ${text}\n`));
+const progress = (text: string): void => void process.stderr.write(`bench: ${text}\n`);
+const metrics = [...(await benchRecovery(progress)), ...(await benchDetach(progress))];
 if (!json)
   process.stdout.write(
     `${"metric".padEnd(16)}${"value".padStart(16)}${"baseline".padStart(16)}${"ratio".padStart(8)}\n`,

@@ -34,6 +34,10 @@ export class Rig implements AsyncDisposable {
     }
   }
 
+  get victimPid(): number {
+    return this.#ram.pid;
+  }
+
   get guardPid(): number {
     return this.#guard.pid;
   }
