@@ -4,6 +4,7 @@ import type { Hva } from "../linux/address.js";
 import type { KernelRelease } from "../linux/procfs/kernel-version.js";
 import type { Mapping } from "../linux/procfs/maps.js";
 import type { QuiescePolicy } from "../recovery/plan.js";
+import type { RamAttributes } from "../recovery/ram-attributes.js";
 import type { salvage } from "../recovery/salvage.js";
 import type { SwapStep } from "../recovery/swap.js";
 import type { HeldThread } from "../tracee/held-thread.js";
@@ -37,8 +38,8 @@ export interface GuardContext {
   readonly sharers: SharerWatch;
   /** QEMU's own SIGBUS handler, as it was when the guard attached; undefined if it had none. */
   readonly busHandler: Buffer | undefined;
-  /** madvise(2) advice of a RAM mapping, read at attach: reading it takes too long at an error. */
-  readonly adviceOf: (mapping: Mapping) => readonly number[];
+  /** Advice and NUMA policy of a RAM mapping, read at attach: reading them takes too long at an error. */
+  readonly attributesOf: (mapping: Mapping) => RamAttributes;
   /** Large pages that were left alone: their signals are delivered at once. Addresses of their first bytes. */
   readonly refused: Set<Hva>;
   /** Touches of lost pages that were told already. */

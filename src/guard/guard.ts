@@ -15,7 +15,7 @@ import { GuardError } from "./guard-error.js";
 import { healAfterReset } from "./heal-after-reset.js";
 import type { Journal } from "./journal.js";
 import { handleMemoryError } from "./memory-error.js";
-import { ramRegions, ramWarnings, readRamTable, rememberAdvice } from "./ram-table.js";
+import { ramRegions, ramWarnings, readRamTable, rememberAttributes } from "./ram-table.js";
 import { SharerWatch } from "./sharer-watch.js";
 import { type Inventory, takeInventory } from "./takeover.js";
 import { TouchLog } from "./touch-log.js";
@@ -89,7 +89,7 @@ export class Guard {
     const { journal, vm, trial = {} } = components;
     // Whatever takes long is read before the first thread is seized: a signal for QEMU would have to wait for us.
     const ram = readRamTable(pid, readMaps(pid));
-    const adviceOf = rememberAdvice(pid, ram);
+    const attributesOf = rememberAttributes(pid, ram);
     const files = ram.map(({ mapping }) => mapping);
     const sharers = new SharerWatch(pid, files);
     sharers.start();
@@ -111,7 +111,7 @@ export class Guard {
         kernel: readRelease(),
         sharers,
         busHandler: inventory.busHandler,
-        adviceOf,
+        attributesOf,
         refused: new Set(),
         touches: new TouchLog(),
         salvage: trial.salvage ?? readLargePage,

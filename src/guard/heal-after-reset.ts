@@ -34,12 +34,12 @@ function healAll(guard: GuardContext, placed: readonly PlacedOverlay[]): void {
     for (const one of placed) {
       using remote = held.borrow();
       try {
-        const advice = guard.adviceOf({
+        const attributes = guard.attributesOf({
           ...one.mapping,
           device: one.overlay.device,
           inode: one.overlay.inode,
         });
-        const outcome = healLargePage(remote, guard.processDescriptor, one, advice);
+        const outcome = healLargePage(remote, guard.processDescriptor, one, attributes);
         tellOutcome(guard, one, outcome);
       } catch (error) {
         tellFailure(guard, error);

@@ -4,8 +4,8 @@ import type { RamRegion, WarningEvent } from "../ledger/events.js";
 import { hex } from "../linux/address.js";
 import { type HugetlbMapping, hugetlbMappings } from "../linux/procfs/map-files.js";
 import type { Mapping } from "../linux/procfs/maps.js";
-import { adviceOf } from "../recovery/advice.js";
 import type { PlacedOverlay } from "../recovery/classify.js";
+import { attributesOf, type RamAttributes } from "../recovery/ram-attributes.js";
 import type { VirtualMachine } from "./virtual-machine.js";
 
 /** @returns large-page mappings, ascending @throws LinuxError */
@@ -82,15 +82,15 @@ export function ramWarnings(
     }));
 }
 
-/** @returns the advice of each RAM file's mapping as it is now; asks again only for RAM that came later */
-export function rememberAdvice(
+/** @returns advice and NUMA policy of each RAM file's mapping as it is now; asks again only for RAM that came later */
+export function rememberAttributes(
   pid: number,
   ram: readonly HugetlbMapping[],
-): (mapping: Mapping) => readonly number[] {
+): (mapping: Mapping) => RamAttributes {
   const key = (mapping: Mapping): string => `${mapping.device} ${mapping.inode}`;
-  const known = new Map(ram.map(({ mapping }) => [key(mapping), adviceOf(pid, mapping)]));
+  const known = new Map(ram.map(({ mapping }) => [key(mapping), attributesOf(pid, mapping)]));
   return (mapping) => {
-    const found = known.get(key(mapping)) ?? adviceOf(pid, mapping);
+    const found = known.get(key(mapping)) ?? attributesOf(pid, mapping);
     known.set(key(mapping), found);
     return found;
   };

@@ -13,14 +13,14 @@ import { restoreBusHandler } from "./release.js";
 
 /** @returns what was saved @throws HugemendError: the mapping is as it was */
 export function replaceLargePage(guard: GuardContext, held: HeldThread, page: LargePage): Salvaged {
-  const advice = guard.adviceOf(page.mapping);
+  const attributes = guard.attributesOf(page.mapping);
   const { file, identity } = openBacking(guard.pid, page);
   try {
     using remote = held.borrow();
     const salvaged = swapLargePage(remote, {
       page,
       file,
-      advice,
+      attributes,
       processDescriptor: guard.processDescriptor,
       salvage: guard.salvage,
       onStep: guard.onStep,

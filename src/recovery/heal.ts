@@ -18,6 +18,7 @@ import type { RemoteCalls } from "../tracee/remote-calls.js";
 import type { PlacedOverlay } from "./classify.js";
 import { SMALL_PAGE } from "./large-page.js";
 import type { OverlayIdentity } from "./overlay-name.js";
+import { copyAttributes, type RamAttributes } from "./ram-attributes.js";
 import { RecoveryError } from "./recovery-error.js";
 
 /** What became of an overlay. `cleared`: the pool had no page, so the small pages stay, without their lost ones. */
@@ -32,14 +33,14 @@ const PIECE = 65536;
  * @param remote a borrowed thread of the VM, which stands still as a whole
  * @param processDescriptor pidfd of the VM
  * @param placed an overlay in place
- * @param advice madvise(2) advice the RAM carries
+ * @param attributes what the RAM carries
  * @throws HugemendError: the small pages are in place as before
  */
 export function healLargePage(
   remote: RemoteCalls,
   processDescriptor: number,
   placed: PlacedOverlay,
-  advice: readonly number[],
+  attributes: RamAttributes,
 ): HealOutcome {
   const { overlay, mapping } = placed;
   if (mapping.start !== overlay.base || mapping.end - mapping.start !== BigInt(overlay.size)) {
@@ -61,8 +62,7 @@ export function healLargePage(
   );
   try {
     copyReadable(remote.pid, overlay.base, region, overlay.size);
-    // SAFETY: advice on our own new mapping.
-    for (const one of advice) remote.call("madvise", region, overlay.size, one);
+    copyAttributes(remote, region, overlay.size, attributes);
     // SAFETY: one call puts the finished large page over the small ones; if we die it has happened or it has not.
     const both = flags.MREMAP_MAYMOVE | flags.MREMAP_FIXED;
     remote.call("mremap", region, overlay.size, overlay.size, both, overlay.base);

@@ -13,7 +13,9 @@ import { systemCall } from "../linux/system-call.js";
 import type { RemoteCalls } from "../tracee/remote-calls.js";
 import type { LargePage } from "./large-page.js";
 import { markLostPages } from "./lost-pages.js";
+import { setFillPolicy } from "./numa-policy.js";
 import { overlayName } from "./overlay-name.js";
+import { copyAttributes, type RamAttributes } from "./ram-attributes.js";
 import { RecoveryError } from "./recovery-error.js";
 import type { Salvaged, salvage } from "./salvage.js";
 
@@ -21,8 +23,8 @@ import type { Salvaged, salvage } from "./salvage.js";
 export const swapSteps = [
   "overlay-created",
   "overlay-taken",
-  "salvaged",
   "overlay-mapped",
+  "salvaged",
   "marker-open",
   "lost-marked",
   "advice-copied",
@@ -41,8 +43,8 @@ export interface SwapInit {
   readonly file: number;
   /** pidfd of the tracee. */
   readonly processDescriptor: number;
-  /** madvise(2) advice that the large page's mapping carried and the replacement must carry too. */
-  readonly advice: readonly number[];
+  /** What the large page's mapping carried and the replacement must carry too. */
+  readonly attributes: RamAttributes;
   readonly salvage: typeof salvage;
   /** Called when all is ready, right before the one step that counts; throws to call it off. */
   readonly commit: (salvaged: Salvaged) => void;
@@ -63,20 +65,22 @@ export function swapLargePage(remote: RemoteCalls, init: SwapInit): Salvaged {
   const theirs = Number(remote.call("memfd_create", remote.data, MFD_CLOEXEC));
   try {
     onStep("overlay-created");
-    const salvaged = fillOverlay(theirs, init);
-    onStep("salvaged");
+    using overlay = takeOverlay(theirs, init);
     const { read, write } = page.mapping;
     const protection = (read ? mapping.PROT_READ : 0) | (write ? mapping.PROT_WRITE : 0);
     // SAFETY: a new mapping where nothing was; our death leaves it unused. A new guard finds it by its name and removes it.
     const region = hva(remote.call("mmap", 0, page.size, protection, mapping.MAP_SHARED, theirs, 0));
+    let salvaged: Salvaged;
     try {
       onStep("overlay-mapped");
+      setFillPolicy(remote, { region, size: page.size }, init.attributes.policy);
+      salvaged = init.salvage(init.file, page.offset, page.size, overlay.descriptor);
+      onStep("salvaged");
       markLostPages(remote, init.processDescriptor, region, page.size, salvaged.lost, () =>
         onStep("marker-open"),
       );
       onStep("lost-marked");
-      // SAFETY: advice on our own new mapping.
-      for (const advice of init.advice) remote.call("madvise", region, page.size, advice);
+      copyAttributes(remote, region, page.size, init.attributes);
       onStep("advice-copied");
       init.commit(salvaged);
       onStep("intent-recorded");
@@ -95,16 +99,21 @@ export function swapLargePage(remote: RemoteCalls, init: SwapInit): Salvaged {
   }
 }
 
-function fillOverlay(theirs: number, init: SwapInit): Salvaged {
-  const { page } = init;
-  const ours = takeDescriptor(init.processDescriptor, theirs);
+/** Our own descriptor of the overlay's file, at its full size. */
+function takeOverlay(
+  theirs: number,
+  { page, processDescriptor, onStep }: SwapInit,
+): Disposable & { descriptor: number } {
+  const descriptor = takeDescriptor(processDescriptor, theirs);
+  const overlay = { descriptor, [Symbol.dispose]: () => closeDescriptor(descriptor) };
   try {
-    init.onStep("overlay-taken");
+    onStep("overlay-taken");
     // SAFETY: our own new file.
-    systemCall("ftruncate", ours, page.size);
-    return init.salvage(init.file, page.offset, page.size, ours);
-  } finally {
-    closeDescriptor(ours);
+    systemCall("ftruncate", descriptor, page.size);
+    return overlay;
+  } catch (error) {
+    overlay[Symbol.dispose]();
+    throw error;
   }
 }
 

@@ -18,6 +18,7 @@
  *   still             stop them: "still born=…"
  *   born K OFFSET     touch in a new thread
  *   advise            madvise all RAM: DONTFORK, DONTDUMP, MERGEABLE
+ *   policy MODE       mbind all RAM to node 0 with this mode (include/uapi/linux/mempolicy.h)
  *   optional K OFFSET the thread sends itself SIGBUS as memory_failure() does when nobody touched the page:
  *                     "optional CODE ADDRESS LSB" as it arrives
  *   handler           "handler caught" or "handler default"
@@ -311,6 +312,10 @@ int main(int count, char **arguments) {
       for (int i = 0; i < 3; i++)
         if (madvise((void *)ram, pages * page_size, advice[i]) && advice[i] != MADV_MERGEABLE) die("madvise");
       puts("advise done");
+    } else if (!strcmp(command, "policy")) {
+      unsigned long nodes = 1;
+      if (syscall(SYS_mbind, ram, pages * page_size, first, &nodes, 2, 0)) die("mbind");
+      puts("policy done");
     } else if (!strcmp(command, "optional")) send_optional(first, second);
     else if (!strcmp(command, "exec")) {
       char program[96];

@@ -39,8 +39,8 @@ export const x64: Architecture = {
   name: "x64",
   // biome-ignore format: a table
   systemCalls: {
-    close: 3, fallocate: 285, flock: 73, ftruncate: 77, getpid: 39, gettid: 186, ioctl: 16, madvise: 28,
-    memfd_create: 319, mlock2: 325, mmap: 9, munlock: 150, mremap: 25, munmap: 11, pidfd_getfd: 438, pidfd_open: 434, pread64: 17,
+    close: 3, fallocate: 285, flock: 73, ftruncate: 77, getpid: 39, gettid: 186, ioctl: 16, lseek: 8, madvise: 28,
+    mbind: 237, memfd_create: 319, mlock2: 325, mmap: 9, munlock: 150, mremap: 25, munmap: 11, pidfd_getfd: 438, pidfd_open: 434, pread64: 17,
     process_vm_readv: 310, process_vm_writev: 311, ptrace: 101, pwrite64: 18, rt_sigaction: 13, rt_tgsigqueueinfo: 297, sched_yield: 24,
     tgkill: 234, userfaultfd: 323, wait4: 61,
   },
