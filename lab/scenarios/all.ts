@@ -6,6 +6,7 @@ import { confined, memfd, notShared } from "./other-machines.js";
 import { quiesceAlways, reset10 } from "./pause-and-reset.js";
 import { threePages, twoLargePages, twoVcpus } from "./several.js";
 import { stock } from "./stock.js";
+import { aoProactive } from "./untouched.js";
 
 /** Every scenario, in the order in which they are listed and run. */
 export const allScenarios: readonly Scenario[] = [
@@ -18,6 +19,7 @@ export const allScenarios: readonly Scenario[] = [
   twoLargePages,
   twoVcpus,
   reportedFirst,
+  aoProactive,
   operatorPaused,
   guardLate,
   guardKilled,

@@ -1,5 +1,6 @@
 /** What every step of the walk works with. */
 
+import type { Trigger } from "../ledger/events.js";
 import type { Hva } from "../linux/address.js";
 import type { KernelRelease } from "../linux/procfs/kernel-version.js";
 import type { Mapping } from "../linux/procfs/maps.js";
@@ -58,11 +59,19 @@ export interface WaitingThreads {
   bounce(): void;
 }
 
-/** A thread at a memory error. */
-export interface StoppedAtError {
-  readonly held: HeldThread;
+/** What sets a recovery off. */
+export interface Alarm {
+  readonly trigger: Trigger;
+  /** Somewhere in the page. */
   readonly address: Hva;
-  readonly code: number;
-  /** When its stop was seen, on performance.now()'s clock. */
+  /** When the stop or the report was seen, on performance.now()'s clock. */
   readonly since: number;
+  /** The thread that stopped at the error; undefined if nobody has touched the page yet. */
+  readonly held: HeldThread | undefined;
+}
+
+/** A thread at a memory error. */
+export interface StoppedAtError extends Alarm {
+  readonly held: HeldThread;
+  readonly code: number;
 }

@@ -19,6 +19,8 @@ import { ramRegions, ramWarnings, readRamTable, rememberAttributes } from "./ram
 import { SharerWatch } from "./sharer-watch.js";
 import { type Inventory, takeInventory } from "./takeover.js";
 import { TouchLog } from "./touch-log.js";
+import { handleReport } from "./untouched/untouched-error.js";
+import { UntouchedErrors } from "./untouched/untouched-errors.js";
 import type { VirtualMachine } from "./virtual-machine.js";
 
 /** What can be exchanged to try a guard on a machine whose memory cannot be made to fail. Never set in production. */
@@ -65,6 +67,7 @@ export type GuardEnd = GoneReason | "stopped";
 export class Guard {
   readonly #context: GuardContext;
   readonly #queue: StoppedAtError[] = [];
+  readonly #untouched: UntouchedErrors;
   #walking: Promise<void> = Promise.resolve();
   #busy = false;
   #resetSeen = false;
@@ -72,7 +75,8 @@ export class Guard {
   /** Settles when the process is gone or `stop` was called. */
   readonly ended: Promise<GuardEnd>;
 
-  private constructor(context: Omit<GuardContext, "waiting">) {
+  private constructor(context: Omit<GuardContext, "waiting">, untouched: UntouchedErrors) {
+    this.#untouched = untouched;
     this.#context = { ...context, waiting: { bounce: () => this.#bounce() } };
     this.ended = new Promise((resolve) => {
       this.#end = resolve;
@@ -93,41 +97,53 @@ export class Guard {
     const files = ram.map(({ mapping }) => mapping);
     const sharers = new SharerWatch(pid, files);
     sharers.start();
-    const opened: { tracee?: Tracee; processDescriptor?: number } = {};
+    const kernel = readRelease();
+    const opened: { tracee?: Tracee; processDescriptor?: number; guard?: Guard } = {};
+    const untouched = new UntouchedErrors(pid, () => {
+      if (opened.guard !== undefined) opened.guard.#wake();
+    });
     try {
+      const warnings = untouched.start(kernel, (warning) => journal.tell(warning));
       const processDescriptor = openProcess(pid);
       opened.processDescriptor = processDescriptor;
       const tracee = Tracee.attach(pid);
       opened.tracee = tracee;
       refuseSuccessor(pid, startTime);
       const inventory = takeInventory(tracee);
-      const guard = new Guard({
-        pid,
-        tracee,
-        processDescriptor,
-        journal,
-        vm,
-        policy,
-        kernel: readRelease(),
-        sharers,
-        busHandler: inventory.busHandler,
-        attributesOf,
-        refused: new Set(),
-        touches: new TouchLog(),
-        salvage: trial.salvage ?? readLargePage,
-        acceptsIntact: trial.acceptsIntact ?? false,
-        onStep: trial.onStep ?? (() => {}),
-      });
+      const guard = new Guard(
+        {
+          pid,
+          tracee,
+          processDescriptor,
+          journal,
+          vm,
+          policy,
+          kernel,
+          sharers,
+          busHandler: inventory.busHandler,
+          attributesOf,
+          refused: new Set(),
+          touches: new TouchLog(),
+          salvage: trial.salvage ?? readLargePage,
+          acceptsIntact: trial.acceptsIntact ?? false,
+          onStep: trial.onStep ?? (() => {}),
+        },
+        untouched,
+      );
       const interpret = trial.interpret ?? ((error: BusError) => error);
       tracee.start({
         busError: (held, error) => guard.#enqueue(held, interpret(error)),
         gone: (reason) => void guard.#gone(reason),
       });
       vm?.onReset(() => guard.#guestReset());
+      for (const warning of warnings) journal.tell(warning);
       guard.#tellState(inventory, ram);
+      opened.guard = guard;
+      guard.#wake();
       return guard;
     } catch (error) {
       opened.tracee?.detach();
+      untouched[Symbol.dispose]();
       sharers[Symbol.dispose]();
       if (opened.processDescriptor !== undefined) closeDescriptor(opened.processDescriptor);
       throw error;
@@ -157,22 +173,33 @@ export class Guard {
 
   #guestReset(): void {
     this.#resetSeen = true;
+    this.#wake();
+  }
+
+  #wake(): void {
     if (!this.#busy) this.#walking = this.#walk();
   }
 
   #enqueue(held: HeldThread, error: BusError): void {
-    this.#queue.push({ held, address: error.address, code: error.code, since: performance.now() });
-    if (!this.#busy) this.#walking = this.#walk();
+    const { address, code } = error;
+    this.#queue.push({ trigger: "AR", held, address, code, since: performance.now() });
+    this.#wake();
   }
 
-  /** One error at a time: the second of two threads at the same page finds it replaced already. */
+  /**
+   * One error at a time: the second of two threads at the same page finds it replaced already. Threads that stand come first,
+   * and a reset of the guest last, so that everything that was lost before it comes back with it.
+   */
   async #walk(): Promise<void> {
     this.#busy = true;
     try {
-      while (this.#resetSeen || this.#queue.length > 0) {
-        const next = this.#queue.shift();
-        if (next !== undefined) await handleMemoryError(this.#context, next);
-        else await this.#heal();
+      for (;;) {
+        const stopped = this.#queue.shift();
+        const reported = stopped === undefined ? this.#untouched.take() : undefined;
+        if (stopped !== undefined) await handleMemoryError(this.#context, stopped);
+        else if (reported !== undefined) await handleReport(this.#context, reported);
+        else if (this.#resetSeen) await this.#heal();
+        else return;
       }
     } finally {
       this.#busy = false;
@@ -203,6 +230,7 @@ export class Guard {
    * @param reason for the ledger, such as `SIGTERM`
    */
   async stop(reason: string): Promise<void> {
+    this.#untouched[Symbol.dispose]();
     this.#bounce();
     await this.#walking;
     this.#bounce();
@@ -213,6 +241,7 @@ export class Guard {
 
   async #close(reason: string): Promise<void> {
     const { journal, processDescriptor, sharers, vm } = this.#context;
+    this.#untouched[Symbol.dispose]();
     sharers[Symbol.dispose]();
     closeDescriptor(processDescriptor);
     await vm?.close();

@@ -2,7 +2,6 @@
  * The walk of one memory error, from the stop of a thread to its release. Every step is one call; follow them down.
  */
 
-import { HugemendError, messageOf } from "../errors.js";
 import { alignDown, hex } from "../linux/address.js";
 import { tryReadProcess } from "../linux/process-memory.js";
 import { BUS_MCEERR_AR } from "../linux/signal-info.js";
@@ -13,6 +12,7 @@ import type { GuardContext, StoppedAtError } from "./guard-context.js";
 import { gatherFacts } from "./plan-facts.js";
 import { recoverInPlace } from "./recover-in-place.js";
 import { recoverPaused } from "./recover-paused.js";
+import { reasonOf } from "./refusal-reason.js";
 import { releaseToRepeat } from "./release.js";
 
 /**
@@ -50,7 +50,7 @@ async function handleLargePage(
     guard.onStep("planned");
     if (plan.action === "refuse") return refuse(guard, stopped, page.base, page.size, plan);
     if (plan.quiesce) await recoverPaused(guard, stopped, page);
-    else recoverInPlace(guard, stopped, page);
+    else recoverInPlace(guard, stopped, page, stopped.held, stopped.since);
   } catch (error) {
     refuse(guard, stopped, page.base, page.size, error);
   }
@@ -82,17 +82,6 @@ function refuse(
 ): void {
   guard.refused.add(base);
   stopped.held.deliver();
-  const { code, message } = describe(reason);
+  const { code, message } = reasonOf(reason);
   guard.journal.tell({ event: "refused", hva: hex(base), pageSize, code, message });
-}
-
-function describe(reason: unknown): { code: string; message: string } {
-  if (reason instanceof HugemendError) {
-    const cause = reason.cause === undefined ? "" : ` (${messageOf(reason.cause)})`;
-    return { code: reason.code, message: `${reason.message}${cause}` };
-  }
-  if (typeof reason === "object" && reason !== null && "code" in reason && "message" in reason) {
-    return { code: String(reason.code), message: String(reason.message) };
-  }
-  return { code: "HM_INTERNAL", message: messageOf(reason) };
 }

@@ -1,16 +1,36 @@
-/** Recovery without pausing the VM: the faulting thread itself is borrowed, and released at once. */
+/** Recovery without pausing the VM: one thread is borrowed, and released at once. */
 
 import type { LargePage } from "../recovery/large-page.js";
-import type { GuardContext, StoppedAtError } from "./guard-context.js";
+import type { HeldThread } from "../tracee/held-thread.js";
+import type { Alarm, GuardContext } from "./guard-context.js";
 import { replaceLargePage } from "./replace-large-page.js";
 import { tellRecovered } from "./tell-recovered.js";
 
-/** @throws HugemendError: the mapping is as it was and the thread still held */
-export function recoverInPlace(guard: GuardContext, stopped: StoppedAtError, page: LargePage): void {
-  const salvaged = replaceLargePage(guard, stopped.held, page);
-  stopped.held.withhold();
+/**
+ * @param alarm what is wrong
+ * @param page where
+ * @param held the thread to borrow: the one that faulted, or any
+ * @param stands since when it stands, on performance.now()'s clock
+ * @throws HugemendError: the mapping is as it was and the thread still held
+ */
+export function recoverInPlace(
+  guard: GuardContext,
+  alarm: Alarm,
+  page: LargePage,
+  held: HeldThread,
+  stands: number,
+): void {
+  const { trigger } = alarm;
+  const salvaged = replaceLargePage(guard, held, page, trigger);
+  held.withhold();
   const released = performance.now();
   guard.onStep("released");
-  const stall = released - stopped.since;
-  tellRecovered(guard, page, salvaged, { quiesced: false, stall, downtime: 0, total: stall });
+  const total = released - alarm.since;
+  tellRecovered(guard, page, salvaged, {
+    trigger,
+    quiesced: false,
+    stall: released - stands,
+    downtime: 0,
+    total,
+  });
 }

@@ -5,37 +5,37 @@ import { classify } from "../recovery/classify.js";
 import type { LargePage } from "../recovery/large-page.js";
 import { RecoveryError } from "../recovery/recovery-error.js";
 import type { Salvaged } from "../recovery/salvage.js";
-import type { GuardContext, StoppedAtError } from "./guard-context.js";
+import type { Alarm, GuardContext } from "./guard-context.js";
 import { withVmPaused } from "./pause.js";
 import { replaceLargePage } from "./replace-large-page.js";
 import { tellRecovered } from "./tell-recovered.js";
 
 /** @throws HugemendError: the mapping is as it was; the VM runs unless the operator had paused it */
-export async function recoverPaused(
-  guard: GuardContext,
-  stopped: StoppedAtError,
-  page: LargePage,
-): Promise<void> {
+export async function recoverPaused(guard: GuardContext, alarm: Alarm, page: LargePage): Promise<void> {
+  const { trigger, since } = alarm;
   const replace = (lease: PauseLease): { salvaged: Salvaged; stall: number } => {
     guard.onStep("paused");
-    const salvaged = replaceWhilePaused(guard, stopped, page, lease);
-    return { salvaged, stall: performance.now() - stopped.since };
+    // A thread that nobody stopped at the error stands only for the replacement itself.
+    const stands = alarm.held === undefined ? performance.now() : since;
+    const salvaged = replaceWhilePaused(guard, alarm, page, lease);
+    return { salvaged, stall: performance.now() - stands };
   };
-  const { result, downtime } = await withVmPaused(guard, replace, () => stopped.held.withhold());
+  const { result, downtime } = await withVmPaused(guard, replace, () => alarm.held?.withhold());
   guard.onStep("released");
-  const total = performance.now() - stopped.since;
-  tellRecovered(guard, page, result.salvaged, { quiesced: true, stall: result.stall, downtime, total });
+  const total = performance.now() - since;
+  tellRecovered(guard, page, result.salvaged, {
+    trigger,
+    quiesced: true,
+    stall: result.stall,
+    downtime,
+    total,
+  });
 }
 
-function replaceWhilePaused(
-  guard: GuardContext,
-  stopped: StoppedAtError,
-  page: LargePage,
-  lease: PauseLease,
-): Salvaged {
-  const held = guard.tracee.holdAny([stopped.held.tid]);
+function replaceWhilePaused(guard: GuardContext, alarm: Alarm, page: LargePage, lease: PauseLease): Salvaged {
+  const held = guard.tracee.holdAny(alarm.held === undefined ? [] : [alarm.held.tid]);
   try {
-    const { found: now } = classify(guard.pid, stopped.address);
+    const { found: now } = classify(guard.pid, alarm.address);
     if (now.kind !== "large-page" || now.page.base !== page.base) {
       throw new RecoveryError("HM_PAUSE_CHANGED", "The RAM mapping changed while the VM was being paused", {
         present: now.kind,
@@ -57,7 +57,7 @@ function replaceWhilePaused(
         remedy: "Leave the VM paused until the guard resumes it",
       });
     }
-    return replaceLargePage(guard, held, now.page);
+    return replaceLargePage(guard, held, now.page, alarm.trigger);
   } finally {
     held.withhold();
   }

@@ -1,6 +1,7 @@
 /** Steps 5 and 6 of the walk for one held thread: salvage and swap, with the intent recorded before the swap. */
 
 import { closeSync, fstatSync, openSync } from "node:fs";
+import type { Trigger } from "../ledger/events.js";
 import { hex } from "../linux/address.js";
 import { mapFilesPath } from "../linux/procfs/map-files.js";
 import type { LargePage } from "../recovery/large-page.js";
@@ -12,7 +13,12 @@ import type { GuardContext } from "./guard-context.js";
 import { restoreBusHandler } from "./release.js";
 
 /** @returns what was saved @throws HugemendError: the mapping is as it was */
-export function replaceLargePage(guard: GuardContext, held: HeldThread, page: LargePage): Salvaged {
+export function replaceLargePage(
+  guard: GuardContext,
+  held: HeldThread,
+  page: LargePage,
+  trigger: Trigger,
+): Salvaged {
   const attributes = guard.attributesOf(page.mapping);
   const { file, identity } = openBacking(guard.pid, page);
   try {
@@ -35,7 +41,7 @@ export function replaceLargePage(guard: GuardContext, held: HeldThread, page: La
           pageSize: page.size,
           file: identity,
           lost,
-          trigger: "AR",
+          trigger,
           fill: "eager",
         });
       },

@@ -1,4 +1,4 @@
-import type { LostRange } from "../ledger/events.js";
+import type { LostRange, Trigger } from "../ledger/events.js";
 import { type Hva, hex, hva } from "../linux/address.js";
 import { type LargePage, SMALL_PAGE } from "../recovery/large-page.js";
 import type { Salvaged } from "../recovery/salvage.js";
@@ -6,8 +6,9 @@ import type { GuardContext } from "./guard-context.js";
 
 /** How a recovery went; times in milliseconds. */
 export interface RecoveryCourse {
+  readonly trigger: Trigger;
   readonly quiesced: boolean;
-  /** How long the faulting thread stood. */
+  /** How long the faulting thread stood, or the one that was borrowed if none did. */
   readonly stall: number;
   /** How long the whole VM stood, 0 if it was not paused. */
   readonly downtime: number;
@@ -22,7 +23,7 @@ export function tellRecovered(
   course: RecoveryCourse,
 ): void {
   const guest = guard.vm?.gpaOf(page.base) ?? null;
-  const { quiesced, stall, downtime, total } = course;
+  const { trigger, quiesced, stall, downtime, total } = course;
   guard.journal.tell({
     event: "recovered",
     hva: hex(page.base),
@@ -33,7 +34,7 @@ export function tellRecovered(
       lostRange(guard, hva(page.base + BigInt(offset)), bytes),
     ),
     salvagedBytes: salvaged.bytes,
-    trigger: "AR",
+    trigger,
     fill: "eager",
     quiesced,
     ms: { stall: rounded(stall), downtime: rounded(downtime), total: rounded(total) },
