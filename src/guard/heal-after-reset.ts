@@ -3,6 +3,7 @@
 import { HugemendError, messageOf } from "../errors.js";
 import { hex } from "../linux/address.js";
 import { readMaps } from "../linux/procfs/maps.js";
+import type { PauseLease } from "../qemu/pause-lease.js";
 import { findOverlays, type PlacedOverlay } from "../recovery/classify.js";
 import { healLargePage } from "../recovery/heal.js";
 import type { GuardContext } from "./guard-context.js";
@@ -22,15 +23,21 @@ export async function healAfterReset(guard: GuardContext): Promise<void> {
         present: sharers.join(", "),
       });
     }
-    await withVmPaused(guard, () => healAll(guard, placed));
+    await withVmPaused(guard, (lease) => healAll(guard, placed, lease));
   } catch (error) {
     tellFailure(guard, error);
   }
 }
 
-function healAll(guard: GuardContext, placed: readonly PlacedOverlay[]): void {
-  const held = guard.tracee.holdAny();
+function healAll(guard: GuardContext, placed: readonly PlacedOverlay[], lease: PauseLease): void {
+  // QEMU's main loop: while it is held, no `cont` of others lets the guest write between copy and swap.
+  const held = guard.tracee.holdAny([guard.pid]);
   try {
+    if (!lease.held()) {
+      throw new GuardError("HM_PAUSE_LOST", "Somebody resumed the VM before its large pages were back", {
+        remedy: "The next reset tries again",
+      });
+    }
     for (const one of placed) {
       using remote = held.borrow();
       try {

@@ -33,7 +33,8 @@ export async function recoverPaused(guard: GuardContext, alarm: Alarm, page: Lar
 }
 
 function replaceWhilePaused(guard: GuardContext, alarm: Alarm, page: LargePage, lease: PauseLease): Salvaged {
-  const held = guard.tracee.holdAny(alarm.held === undefined ? [] : [alarm.held.tid]);
+  // QEMU's main loop: while it is held, no reset and no `cont` of others comes in between.
+  const held = guard.tracee.holdAny([guard.pid]);
   try {
     const { found: now } = classify(guard.pid, alarm.address);
     if (now.kind !== "large-page" || now.page.base !== page.base) {

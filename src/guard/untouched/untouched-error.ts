@@ -33,7 +33,8 @@ export async function handleReport(guard: GuardContext, { base, since }: Reporte
     guard.onStep("planned");
     if (plan.action === "refuse") return refuse(guard, page, plan);
     if (plan.quiesce) return await recoverPaused(guard, alarm, page);
-    const held = guard.tracee.holdAny();
+    // QEMU's main loop: while it is held, no reset renews the page in between.
+    const held = guard.tracee.holdAny([guard.pid]);
     try {
       recoverInPlace(guard, alarm, page, held, performance.now());
     } finally {
