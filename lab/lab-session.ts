@@ -42,9 +42,19 @@ export class LabSession implements AsyncDisposable {
     return this.#startGuard(extra, true);
   }
 
-  async #startGuard(extra: readonly string[], blind: boolean): Promise<LabGuard> {
+  /** Runs `hugemend` in the lab host. @returns what it says */
+  async command(words: readonly string[]): Promise<{ readonly code: number; readonly stdout: string }> {
+    await this.#mountPayload();
+    return this.host.agent.run(`node ${payloadFolder}/dist/src/cli/main.js ${words.join(" ")}`, 60_000);
+  }
+
+  async #mountPayload(): Promise<void> {
     if (!this.#payloadMounted) await this.host.agent.must(`mount -t ext4 -o ro /dev/vdb ${payloadFolder}`);
     this.#payloadMounted = true;
+  }
+
+  async #startGuard(extra: readonly string[], blind: boolean): Promise<LabGuard> {
+    await this.#mountPayload();
     const file = join(this.logs, `guard-${++this.#guards}`);
     return LabGuard.start(this.host.agent, this.victim.pid, { extra, blind }, (stream, text) =>
       appendFileSync(`${file}.${stream}.log`, text),

@@ -2,7 +2,17 @@
 export interface VictimConfig {
   /** Names its snapshot. */
   readonly id: string;
-  readonly vcpus: 1 | 2;
+  readonly vcpus: 1 | 2 | 4;
+  /** Machine type; q35 unless said otherwise. */
+  readonly machine?: "q35" | "pc";
+  /** CPU model; `host` (an AMD EPYC) unless said otherwise. */
+  readonly cpu?: string;
+  /** All of the command line that makes the RAM, in place of what the fields below make. */
+  readonly memory?: string;
+  /** More of QEMU's command line. */
+  readonly extra?: string;
+  /** More arguments for the guest's kernel. */
+  readonly guestArguments?: string;
   /** `hugetlbfs`: memory-backend-file in /dev/hugepages; `memfd`: memory-backend-memfd,hugetlb=on. */
   readonly backing: "hugetlbfs" | "memfd";
   /** `share=on`; without it QEMU maps the file privately and nothing can be salvaged from it. */
@@ -45,6 +55,7 @@ const kernelArguments =
 /** The stock QEMU command line of the victim, for L1's shell. `exec`, so that the shell's pid is QEMU's. */
 export function victimCommand(config: VictimConfig): string {
   const size = victimRam / 2 ** 20;
+  const { machine = "q35", cpu = "host", guestArguments = "" } = config;
   const backend =
     config.backing === "memfd"
       ? `memory-backend-memfd,id=ram,size=${size}M,hugetlb=on,hugetlbsize=2M,prealloc=on`
@@ -55,8 +66,10 @@ export function victimCommand(config: VictimConfig): string {
   const sandbox = "-sandbox on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny";
   return [
     `${config.confined ? user : "exec "}qemu-system-x86_64 -nodefaults -no-user-config -display none`,
-    `-machine q35,memory-backend=ram -accel kvm -cpu host -smp ${config.vcpus} -m ${size}M -object ${backend}`,
-    `-kernel /lab/vmlinuz -initrd /lab/victim.cpio -append "${kernelArguments}"`,
+    `-machine ${machine} -accel kvm -cpu ${cpu} -smp ${config.vcpus}`,
+    config.memory ?? `-m ${size}M -object ${backend} -machine memory-backend=ram`,
+    ...(config.extra === undefined ? [] : [config.extra]),
+    `-kernel /lab/vmlinuz -initrd /lab/victim.cpio -append "${`${kernelArguments} ${guestArguments}`.trim()}"`,
     "-device pvpanic-pci -device virtio-serial-pci",
     `-chardev file,id=console,path=${victimPaths.console} -device virtconsole,chardev=console`,
     `-chardev socket,id=checker,path=${victimPaths.checker},server=on,wait=off -device virtserialport,chardev=checker,name=checker`,

@@ -92,7 +92,23 @@ export class Victim {
    * @param gpas guest-physical addresses
    */
   async poison(gpas: readonly number[]): Promise<void> {
-    await this.#agent.must(`/lab/poison ${this.pid} ${gpas.map(hex).join(" ")}`);
+    const places = this.config.memory === undefined ? gpas.map(hex) : await this.#addresses(gpas);
+    await this.#agent.must(`/lab/poison ${this.pid} ${places.join(" ")}`);
+  }
+
+  /** QEMU's own word for where guest addresses lie: with several RAM files an offset does not say which. */
+  async #addresses(gpas: readonly number[]): Promise<string[]> {
+    const found: string[] = [];
+    for (const gpa of gpas) {
+      const answer = await this.monitor(`gpa2hva ${hex(gpa)}`);
+      found.push(`@${/ is (0x[0-9a-f]+)/.exec(answer)?.[1] ?? answer}`);
+    }
+    return found;
+  }
+
+  /** One command of QEMU's human monitor. @returns what it prints */
+  async monitor(command: string): Promise<string> {
+    return String(await this.qmp.execute("human-monitor-command", { "command-line": command }));
   }
 
   /** Large pages that are the checker's own, away from the edges of its block. @throws LabError `HM_LAB_NO_LARGE_PAGE` */

@@ -10,7 +10,8 @@
  *   store INDEX       stored ok|lost           writes the page's own pattern again
  *   peek OFFSET       peeked ok|lost|corrupt   reads one byte of the block
  *   poke OFFSET       poked ok|lost            writes that byte's own value again
- *   check [THREADS]   checked ok=N lost=N corrupt=N sigbus=N gpas=GPA+PAGES,...
+ *   check [THREADS [SKIP]]   checked ok=N lost=N corrupt=N sigbus=N gpas=GPA+PAGES,...      SKIP: index of a page not to be touched
+ *   poll SECONDS      polling SECONDS          how often the kernel looks for machine checks that came without an exception
  *   mce [1]           mce exceptions=N reports=N gpas=GPA,...   machine checks the guest took, and the pages its kernel was told of
  *                     (with 1: first the kernel's own lines, each as `kmsg LINE`)
  *   alive             alive UPTIME-SECONDS
@@ -44,6 +45,7 @@ static unsigned char *verdict;
 static _Thread_local sigjmp_buf escape;
 static _Thread_local volatile sig_atomic_t armed;
 static int signals;
+static size_t skipped = (size_t)-1;
 static FILE *port;
 
 static void on_bus(int number, siginfo_t *info, void *context) {
@@ -146,13 +148,15 @@ static void *check_part(void *argument) {
   CPU_ZERO(&cpus);
   CPU_SET((size_t)part->number, &cpus);
   pthread_setaffinity_np(pthread_self(), sizeof cpus, &cpus);
-  for (size_t p = (size_t)part->number; p < pages; p += (size_t)part->of) verdict[p] = (unsigned char)check_page(p);
+  for (size_t p = (size_t)part->number; p < pages; p += (size_t)part->of)
+    if (p != skipped) verdict[p] = (unsigned char)check_page(p);
   return NULL;
 }
 
 static void check(int threads) {
   struct part parts[8];
   size_t count[3] = {0, 0, 0};
+  if (skipped < pages) verdict[skipped] = OK;
   if (threads < 1) threads = 1;
   if (threads > 8) threads = 8;
   signals = 0;
@@ -237,15 +241,26 @@ static void machine_checks(int verbose) {
   fprintf(port, "\n");
 }
 
+/* The kernel's own default is five minutes (arch/x86/kernel/cpu/mce/core.c, check_interval). */
+static void poll_banks(size_t seconds) {
+  FILE *file = fopen("/sys/devices/system/machinecheck/machinecheck0/check_interval", "w");
+  if (file == NULL || fprintf(file, "%zu", seconds) < 0 || fclose(file) != 0) fprintf(port, "error check_interval\n");
+  else fprintf(port, "polling %zu\n", seconds);
+}
+
 static void command(char *line) {
   char *word = strtok(line, " \r\n");
   char *next = strtok(NULL, " \r\n");
+  char *last = strtok(NULL, " \r\n");
   size_t number = next == NULL ? 0 : strtoul(next, NULL, 0);
   static const char *names[] = {"ok", "lost", "corrupt"};
   if (word == NULL) return;
   if (strcmp(word, "fill") == 0) fill(number);
   else if (strcmp(word, "large") == 0) list_large();
-  else if (strcmp(word, "check") == 0) check((int)number);
+  else if (strcmp(word, "check") == 0) {
+    skipped = last == NULL ? (size_t)-1 : strtoul(last, NULL, 0);
+    check((int)number);
+  } else if (strcmp(word, "poll") == 0) poll_banks(number);
   else if (strcmp(word, "mce") == 0) machine_checks((int)number);
   else if (strcmp(word, "alive") == 0) {
     struct timespec now;

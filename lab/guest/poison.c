@@ -1,8 +1,9 @@
 /*
- * poison PID OFFSET...   (runs in L1 as root)
+ * poison PID OFFSET|@HVA...   (runs in L1 as root)
  *
  * Makes the kernel believe that the 4 KiB at each OFFSET of a guest's RAM has failed. The RAM is the large-page file that QEMU
- * process PID maps (a memory-backend-file or -memfd); in the lab the offset in it equals the guest-physical address.
+ * process PID maps (a memory-backend-file or -memfd); with one of them below 4 GiB the offset in it equals the guest-physical
+ * address. @HVA is an address of the process itself.
  * Prints one line per offset: `poisoned OFFSET pfn=… hva=…` and exits 0, or says on stderr what failed and exits 1.
  *
  * All frame numbers are read before the first poisoning, because a poisoned large page no longer shows in pagemap. The second
@@ -42,14 +43,15 @@ int main(int argc, char **argv) {
   char path[64];
   int count = argc - 2;
   if (count < 1 || count > MOST) {
-    fprintf(stderr, "usage: poison PID OFFSET... (at most %d)\n", MOST);
+    fprintf(stderr, "usage: poison PID OFFSET|@HVA... (at most %d)\n", MOST);
     return 2;
   }
   snprintf(path, sizeof path, "/proc/%s/pagemap", argv[1]);
   int pagemap = open(path, O_RDONLY);
   for (int i = 0; i < count; i++) {
     uint64_t entry = 0;
-    hva[i] = find_hva(argv[1], strtoull(argv[i + 2], NULL, 0));
+    const char *word = argv[i + 2];
+    hva[i] = *word == '@' ? strtoull(word + 1, NULL, 0) : find_hva(argv[1], strtoull(word, NULL, 0));
     if (hva[i] == 0) {
       fprintf(stderr, "poison: process %s maps no RAM file at offset %s\n", argv[1], argv[i + 2]);
       return 1;

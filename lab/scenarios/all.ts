@@ -1,12 +1,16 @@
 import type { Scenario } from "../scenario.js";
+import { exactAddress } from "./exact-address.js";
 import { arVcpu } from "./first-access.js";
 import { onePageScenarios } from "./one-page.js";
 import { guardKilled, guardLate, operatorPaused, reportedFirst } from "./order-of-events.js";
-import { confined, memfd, notShared } from "./other-machines.js";
+import { confined, memfd } from "./other-machines.js";
 import { quiesceAlways, reset10 } from "./pause-and-reset.js";
+import { memPath, shareOff } from "./private-ram.js";
+import { qemuOptions, qemuOptionsIntel, qemuOptionsPc } from "./qemu-options.js";
 import { threePages, twoLargePages, twoVcpus } from "./several.js";
 import { stock } from "./stock.js";
 import { aoProactive } from "./untouched.js";
+import { vmaAttributes } from "./vma-attributes.js";
 
 /** Every scenario, in the order in which they are listed and run. */
 export const allScenarios: readonly Scenario[] = [
@@ -14,6 +18,7 @@ export const allScenarios: readonly Scenario[] = [
   reset10,
   stock,
   arVcpu,
+  exactAddress,
   ...onePageScenarios,
   threePages,
   twoLargePages,
@@ -25,6 +30,11 @@ export const allScenarios: readonly Scenario[] = [
   guardKilled,
   memfd,
   confined,
-  notShared,
+  shareOff,
+  memPath,
+  vmaAttributes,
+  qemuOptions,
+  qemuOptionsPc,
+  qemuOptionsIntel,
   quiesceAlways,
 ];
