@@ -47,9 +47,10 @@ async function run(options: GuardOptions): Promise<number> {
   const print = eventPrinter(json, (line) => process.stdout.write(line));
   let guard: Guard | undefined;
   const stop = (name: string): void => void guard?.stop(name);
-  // Before anybody can read `ready`: whoever has read it may send a signal at once. Handlers run after this function has gone on.
+  // Before anybody can read `ready`: whoever has read it may send a signal at once. Handlers
+  // run after this function has gone on, and stay: a second signal must not end the guard in the middle of letting go.
   const sink: EventSink = (event) => {
-    if (event.event === "ready") for (const name of STOP_SIGNALS) process.once(name, stop);
+    if (event.event === "ready") for (const name of STOP_SIGNALS) process.on(name, stop);
     print(event);
   };
   try {

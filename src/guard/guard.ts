@@ -71,6 +71,8 @@ export class Guard {
   #walking: Promise<void> = Promise.resolve();
   #busy = false;
   #resetSeen = false;
+  #stopping: Promise<void> | undefined;
+  #closed = false;
   #end: ((end: GuardEnd) => void) | undefined;
   /** Settles when the process is gone or `stop` was called. */
   readonly ended: Promise<GuardEnd>;
@@ -225,11 +227,16 @@ export class Guard {
   }
 
   /**
-   * Lets go of the VM. Threads that wait repeat their access.
+   * Lets go of the VM. Threads that wait repeat their access. May be called again while it is under way.
    *
    * @param reason for the ledger, such as `SIGTERM`
    */
-  async stop(reason: string): Promise<void> {
+  stop(reason: string): Promise<void> {
+    this.#stopping ??= this.#letGo(reason);
+    return this.#stopping;
+  }
+
+  async #letGo(reason: string): Promise<void> {
     this.#untouched[Symbol.dispose]();
     this.#bounce();
     await this.#walking;
@@ -240,6 +247,8 @@ export class Guard {
   }
 
   async #close(reason: string): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
     const { journal, processDescriptor, sharers, vm } = this.#context;
     this.#untouched[Symbol.dispose]();
     sharers[Symbol.dispose]();

@@ -32,7 +32,7 @@ let guard: Guard | undefined;
 function tell(event: PublicEvent): void {
   // As in the command: whoever has read `ready` may send a signal at once.
   if (event.event === "ready") {
-    for (const name of ["SIGTERM", "SIGINT"] as const) process.once(name, () => void guard?.stop(name));
+    for (const name of ["SIGTERM", "SIGINT"] as const) process.on(name, () => void guard?.stop(name));
   }
   process.stdout.write(`${JSON.stringify(event)}\n`);
 }
