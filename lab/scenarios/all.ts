@@ -9,7 +9,7 @@ import { memPath, shareOff } from "./private-ram.js";
 import { qemuOptions, qemuOptionsIntel, qemuOptionsPc } from "./qemu-options.js";
 import { threePages, twoLargePages, twoVcpus } from "./several.js";
 import { stock } from "./stock.js";
-import { aoProactive } from "./untouched.js";
+import { aoPaused, aoProactive, aoReplay } from "./untouched.js";
 import { vmaAttributes } from "./vma-attributes.js";
 
 /** Every scenario, in the order in which they are listed and run. */
@@ -25,6 +25,8 @@ export const allScenarios: readonly Scenario[] = [
   twoVcpus,
   reportedFirst,
   aoProactive,
+  aoPaused,
+  aoReplay,
   operatorPaused,
   guardLate,
   guardKilled,

@@ -1,8 +1,14 @@
 import assert from "node:assert/strict";
+import { setTimeout as sleep } from "node:timers/promises";
 import { BusSignals } from "../bus-signals.js";
 import { describe, expectAlive, expectMachineChecks, expectOnlyLost, expectRecovered } from "../expect.js";
+import type { LabGuard } from "../lab-guard.js";
+import type { LabSession } from "../lab-session.js";
 import type { Scenario } from "../scenario.js";
 import { usualVictim } from "../victim-config.js";
+
+const toldMs = 20_000;
+const secondChanceMs = 3000;
 
 /** Nobody touches the page until the guard is done with it. */
 export const aoProactive: Scenario = {
@@ -37,3 +43,85 @@ export const aoProactive: Scenario = {
     return `${describe(result)}; recovered before the first touch, no signal for good bytes`;
   },
 };
+
+/** The operator has paused the VM. */
+export const aoPaused: Scenario = {
+  name: "ao-paused",
+  summary:
+    "an error while the operator holds the VM: recovered at once, and the guest is told of it once when it runs again",
+  victim: usualVictim,
+  async run(lab) {
+    const guard = await lab.guard();
+    await lab.victim.checker.pollMachineChecks(1);
+    const bad = await pauseAndPoison(lab, async () => {});
+    await recoveredWhilePaused(lab, guard, bad);
+    return resumeAndCheck(lab, bad);
+  },
+};
+
+/** And the guard dies before the error. */
+export const aoReplay: Scenario = {
+  name: "ao-replay",
+  summary:
+    "the guard is killed, then an error while the operator holds the VM: the next guard finds it in the memory itself, before any touch",
+  victim: usualVictim,
+  async run(lab) {
+    const first = await lab.guard();
+    await lab.victim.checker.pollMachineChecks(1);
+    const bad = await pauseAndPoison(lab, async () => {
+      first.kill(9);
+      assert.equal((await first.ended()).code, 137, "exit code of the killed guard");
+    });
+    const second = await lab.guard();
+    await recoveredWhilePaused(lab, second, bad);
+    const instances = await lab.host.agent.must("ls /sys/kernel/tracing/instances");
+    assert.equal(
+      instances.split("\n").filter((name) => name.startsWith("hugemend-")).length,
+      1,
+      `tracing instances: ${instances}`,
+    );
+    return resumeAndCheck(lab, bad);
+  },
+};
+
+async function pauseAndPoison(lab: LabSession, between: () => Promise<void>): Promise<number[]> {
+  const [large] = await lab.victim.ownLargePages(1);
+  const bad = [(large?.gpa ?? 0) + 123 * 4096];
+  await lab.victim.qmp.execute("stop");
+  await between();
+  await lab.victim.poison(bad);
+  return bad;
+}
+
+async function recoveredWhilePaused(lab: LabSession, guard: LabGuard, bad: readonly number[]): Promise<void> {
+  const recovered = await guard.waitForCount("recovered", 1, 20_000);
+  expectRecovered(recovered, bad);
+  assert.equal(recovered[0]?.["trigger"], "AO", "what set the recovery off");
+  assert.equal(await lab.victim.qmp.status(), "paused", "state of the VM after the recovery");
+}
+
+/** Nobody has touched the page when the guest is told. */
+async function resumeAndCheck(lab: LabSession, bad: readonly number[]): Promise<string> {
+  const since = lab.victim.qmp.log.lines.length;
+  await lab.victim.qmp.execute("cont");
+  await lab.victim.qmp.event("RESUME", 10_000, since);
+  await untilTold(lab, bad);
+  // Long enough for a second one.
+  await sleep(secondChanceMs);
+  assert.deepEqual(await lab.victim.injected(), { ar: 0, ao: 1 }, "errors that QEMU passed on to the guest");
+  const result = await lab.victim.checker.check();
+  expectOnlyLost(result, bad);
+  await expectMachineChecks(lab, bad);
+  await expectAlive(lab);
+  return `${describe(result)}; told once, when it ran again`;
+}
+
+async function untilTold(lab: LabSession, bad: readonly number[]): Promise<void> {
+  const until = Date.now() + toldMs;
+  for (;;) {
+    const told = (await lab.victim.checker.machineChecks()).gpas;
+    if (told.length > 0) return assert.deepEqual(told, bad, "pages that the guest was told of");
+    assert.ok(Date.now() < until, "the guest was told of nothing");
+    await sleep(200);
+  }
+}

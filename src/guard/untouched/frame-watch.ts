@@ -45,7 +45,8 @@ export class FrameWatch implements Disposable {
 
   /** Begins; what fits into the first slice is known when this returns. */
   start(): void {
-    this.#begin(() => this.#sweep(FIRST_SLICE_MS));
+    // Not behind a promise: the first slice runs at once.
+    this.#sweeping = this.#sweep(FIRST_SLICE_MS).catch(() => {});
     this.#timer = setInterval(() => this.#look(), LOOK_MS);
     this.#timer.unref();
   }
