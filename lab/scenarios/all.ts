@@ -7,9 +7,10 @@ import { confined, memfd } from "./other-machines.js";
 import { quiesceAlways, reset10 } from "./pause-and-reset.js";
 import { memPath, shareOff } from "./private-ram.js";
 import { qemuOptions, qemuOptionsIntel, qemuOptionsPc } from "./qemu-options.js";
+import { errorStorm, secondError } from "./second-error.js";
 import { threePages, twoLargePages, twoVcpus } from "./several.js";
 import { stock } from "./stock.js";
-import { aoPaused, aoProactive, aoReplay } from "./untouched.js";
+import { aoKernelLog, aoPaused, aoProactive, aoReplay } from "./untouched.js";
 import { vmaAttributes } from "./vma-attributes.js";
 
 /** Every scenario, in the order in which they are listed and run. */
@@ -25,8 +26,11 @@ export const allScenarios: readonly Scenario[] = [
   twoVcpus,
   reportedFirst,
   aoProactive,
+  aoKernelLog,
   aoPaused,
   aoReplay,
+  secondError,
+  errorStorm,
   operatorPaused,
   guardLate,
   guardKilled,

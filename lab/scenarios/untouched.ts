@@ -44,6 +44,35 @@ export const aoProactive: Scenario = {
   },
 };
 
+/** A host without tracefs. */
+export const aoKernelLog: Scenario = {
+  name: "ao-kernel-log",
+  summary:
+    "without tracefs the guard reads the kernel log: an error nobody has touched is recovered all the same",
+  victim: usualVictim,
+  async run(lab) {
+    const { agent } = lab.host;
+    // tracefs is below debugfs as well; debugfs is needed again to poison.
+    await agent.must("umount -l /sys/kernel/tracing && umount -l /sys/kernel/debug");
+    const guard = await lab.guard();
+    await agent.must("mount -t debugfs debug /sys/kernel/debug");
+    assert.deepEqual(guard.all("warning"), [], "the kernel log is as good");
+    const [large] = await lab.victim.ownLargePages(1);
+    const bad = [(large?.gpa ?? 0) + 511 * 4096];
+    // A program's own words in the log are none of the kernel's.
+    await agent.must("echo 'Memory failure: 0x1: recovery action for huge page: Recovered' > /dev/kmsg");
+    await lab.victim.poison(bad);
+    const recovered = await guard.waitForCount("recovered", 1, 20_000);
+    expectRecovered(recovered, bad);
+    assert.equal(recovered[0]?.["trigger"], "AO", "what set the recovery off");
+    const result = await lab.victim.checker.check();
+    expectOnlyLost(result, bad);
+    await expectMachineChecks(lab, bad);
+    await expectAlive(lab);
+    return describe(result);
+  },
+};
+
 /** The operator has paused the VM. */
 export const aoPaused: Scenario = {
   name: "ao-paused",

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import { pfn } from "../linux/address.js";
-import { FrameIndex } from "./frame-index.js";
+import { FrameIndex, MOST_PAGES } from "./frame-index.js";
 
 const LARGE = 2 * 1024 * 1024;
 const FRAMES = LARGE / 4096;
@@ -37,6 +37,10 @@ describe("the frame index", () => {
     assert.deepEqual(index.find(pfn(600)), { file: "a", offset: BigInt(LARGE) });
     assert.equal(index.find(pfn(1024)), undefined);
     assert.deepEqual(index.find(pfn(2 ** 30 + 262_143)), { file: "b", offset: 0n });
+    index.ensure("c", LARGE, MOST_PAGES);
+    index.ensure("d", LARGE, 2 ** 45);
+    index.note("c", 0, pfn(2 ** 20));
+    assert.equal(index.find(pfn(2 ** 20)), undefined, "no room is made for more than can be");
     index.retain(new Set(["b"]));
     assert.equal(index.find(pfn(600)), undefined);
   });

@@ -16,6 +16,9 @@ export interface FilePage {
   readonly offset: bigint;
 }
 
+/** 32 MiB of numbers, for 8 TiB in pages of 2 MiB. A process may map far more than there is; reports for the rest need a search. */
+export const MOST_PAGES = 4_194_304;
+
 interface FileFrames {
   readonly pageSize: number;
   /** First frame of each large page; -1 where it is not known. */
@@ -36,6 +39,11 @@ export class FrameIndex {
   ensure(file: string, pageSize: number, pages: number): void {
     const known = this.#files.get(file);
     if (known !== undefined && known.pageSize === pageSize && known.frames.length >= pages) return;
+    const others = [...this.#files].reduce(
+      (sum, [name, { frames }]) => sum + (name === file ? 0 : frames.length),
+      0,
+    );
+    if (others + pages > MOST_PAGES) return;
     const frames = new Float64Array(pages).fill(-1);
     if (known?.pageSize === pageSize) frames.set(known.frames);
     this.#files.set(file, { pageSize, frames });

@@ -126,6 +126,8 @@ function tellFrame(text: string, listener: ReportListener): void {
 function isDeadGuards(name: string): boolean {
   const pid = INSTANCE.exec(name)?.[1];
   if (pid === undefined) return false;
+  // Process ids come again: whoever had ours is gone.
+  if (Number(pid) === process.pid) return true;
   try {
     process.kill(Number(pid), 0);
     return false;
