@@ -11,7 +11,9 @@ import type { SwapStep } from "../recovery/swap.js";
 import type { HeldThread } from "../tracee/held-thread.js";
 import type { Tracee } from "../tracee/tracee.js";
 import type { Journal } from "./journal.js";
+import type { Refusals } from "./refusals.js";
 import type { SharerWatch } from "./sharer-watch.js";
+import type { StaleStops } from "./stale-stop.js";
 import type { TouchLog } from "./touch-log.js";
 import type { VirtualMachine } from "./virtual-machine.js";
 
@@ -41,8 +43,10 @@ export interface GuardContext {
   readonly busHandler: Buffer | undefined;
   /** Advice and NUMA policy of a RAM mapping, read at attach: reading them takes too long at an error. */
   readonly attributesOf: (mapping: Mapping) => RamAttributes;
-  /** Large pages that were left alone: their signals are delivered at once. Addresses of their first bytes. */
-  readonly refused: Set<Hva>;
+  /** Large pages that were left alone: their signals are delivered at once. */
+  readonly refused: Refusals;
+  /** Recognises threads that stopped at a page which is whole again. */
+  readonly stale: StaleStops;
   /** Touches of lost pages that were told already. */
   readonly touches: TouchLog;
   /** Threads that stopped for SIGBUS and wait for their turn. */

@@ -16,7 +16,9 @@ import { healAfterReset } from "./heal-after-reset.js";
 import type { Journal } from "./journal.js";
 import { handleMemoryError } from "./memory-error.js";
 import { ramRegions, ramWarnings, readRamTable, rememberAttributes } from "./ram-table.js";
+import { Refusals } from "./refusals.js";
 import { SharerWatch } from "./sharer-watch.js";
+import { StaleStops } from "./stale-stop.js";
 import { type Inventory, takeInventory } from "./takeover.js";
 import { TouchLog } from "./touch-log.js";
 import { handleReport } from "./untouched/untouched-error.js";
@@ -124,7 +126,8 @@ export class Guard {
           sharers,
           busHandler: inventory.busHandler,
           attributesOf,
-          refused: new Set(),
+          refused: new Refusals(),
+          stale: new StaleStops(),
           touches: new TouchLog(),
           salvage: trial.salvage ?? readLargePage,
           acceptsIntact: trial.acceptsIntact ?? false,

@@ -44,8 +44,10 @@ async function handleLargePage(
   page: LargePage,
   mapsText: string,
 ): Promise<void> {
-  if (guard.refused.has(page.base)) return stopped.held.deliver();
+  if (guard.refused.takes(page.base)) return stopped.held.deliver();
   try {
+    if (guard.stale.has(guard.pid, stopped.held.tid, stopped.address))
+      return releaseToRepeat(guard, stopped.held);
     const plan = planRecovery(gatherFacts(guard, page, mapsText));
     guard.onStep("planned");
     if (plan.action === "refuse") return refuse(guard, stopped, page.base, page.size, plan);
@@ -80,8 +82,10 @@ function refuse(
   pageSize: number,
   reason: unknown,
 ): void {
-  guard.refused.add(base);
-  stopped.held.deliver();
   const { code, message } = reasonOf(reason);
+  // Delivered now, the refusal is used up; borrowed before, the access comes once more.
+  if (stopped.held.canDeliver) guard.refused.addLasting(base, code);
+  else guard.refused.add(base, code);
+  stopped.held.deliver();
   guard.journal.tell({ event: "refused", hva: hex(base), pageSize, code, message });
 }
