@@ -22,7 +22,7 @@ export function gatherFacts(guard: GuardContext, page: LargePage, mapsText: stri
     watched: hazards.userfaultfd && isWatched(guard.pid, page),
     quiesce: guard.policy.quiesce,
     hasQmp: guard.vm !== undefined,
-    sharers: guard.sharers.names,
+    sharers: guard.sharers.namesFor(page.mapping),
     mappings: mapsText.split("\n").length - 1,
     mappingsLimit: Number(readFileSync("/proc/sys/vm/max_map_count", "latin1")),
     availableBytes: availableMemory(),

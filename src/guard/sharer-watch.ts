@@ -17,14 +17,14 @@ const PAUSE_MS = 2;
 /** See the head of the file. */
 export class SharerWatch implements Disposable {
   readonly #pid: number;
-  readonly #files: readonly FileId[];
+  readonly #files: FileId[];
   #names: readonly string[] = [];
   #timer: NodeJS.Timeout | undefined;
 
   /** @param pid the VM @param files its large-page files */
   constructor(pid: number, files: readonly FileId[]) {
     this.#pid = pid;
-    this.#files = files;
+    this.#files = [...files];
   }
 
   /** Looks now, before anything is traced, and then from time to time. */
@@ -36,6 +36,16 @@ export class SharerWatch implements Disposable {
   /** `1234 (virtiofsd)` for each, as of the last look. */
   get names(): readonly string[] {
     return this.#names;
+  }
+
+  /**
+   * The same for one file. RAM that was plugged in since the guard attached is unknown here: then all processes are looked at now,
+   * which takes long, but only at the first error in it.
+   */
+  namesFor({ device, inode }: FileId): readonly string[] {
+    if (this.#files.some((file) => file.device === device && file.inode === inode)) return this.#names;
+    this.#files.push({ device, inode });
+    return this.lookNow();
   }
 
   /** Looks at all processes at once. */
