@@ -13,6 +13,7 @@ interface GuardOptions {
   readonly qmp?: string;
   readonly ledger: string;
   readonly quiesce: "auto" | "always" | "never";
+  readonly poisonWith: "uffd" | "hwpoison";
   readonly fill: "eager" | "lazy" | "auto";
   readonly json?: boolean;
 }
@@ -28,6 +29,11 @@ export function guardCommand(): Command {
       new Option("--quiesce <when>", "pause the VM for a recovery")
         .choices(["auto", "always", "never"])
         .default("auto"),
+    )
+    .addOption(
+      new Option("--poison-with <how>", "how lost pages are marked")
+        .choices(["uffd", "hwpoison"])
+        .default("uffd"),
     )
     .addOption(
       new Option("--fill <how>", "how the replacement is filled")
@@ -59,6 +65,7 @@ async function run(options: GuardOptions): Promise<number> {
       qmp: options.qmp,
       ledger: options.ledger,
       quiesce: options.quiesce,
+      poisonWith: options.poisonWith,
       fill: options.fill,
       sink,
     });

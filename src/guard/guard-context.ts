@@ -7,7 +7,7 @@ import type { Mapping } from "../linux/procfs/maps.js";
 import type { QuiescePolicy } from "../recovery/plan.js";
 import type { RamAttributes } from "../recovery/ram-attributes.js";
 import type { salvage } from "../recovery/salvage.js";
-import type { SwapStep } from "../recovery/swap.js";
+import type { PoisonMethod, SwapStep } from "../recovery/swap.js";
 import type { HeldThread } from "../tracee/held-thread.js";
 import type { Tracee } from "../tracee/tracee.js";
 import type { Journal } from "./journal.js";
@@ -20,6 +20,8 @@ import type { VirtualMachine } from "./virtual-machine.js";
 /** What the user chose. */
 export interface GuardPolicy {
   readonly quiesce: QuiescePolicy;
+  /** `uffd` unless said otherwise. */
+  readonly poisonWith?: PoisonMethod;
 }
 
 /** Named points of the walk outside of the swap. */
@@ -41,6 +43,8 @@ export interface GuardContext {
   readonly sharers: SharerWatch;
   /** QEMU's own SIGBUS handler, as it was when the guard attached; undefined if it had none. */
   readonly busHandler: Buffer | undefined;
+  /** Threads that blocked SIGBUS when the guard attached: QEMU's main loop, iothreads, I/O workers; not its virtual CPUs. */
+  readonly busBlockers: ReadonlySet<number>;
   /** Advice and NUMA policy of a RAM mapping, read at attach: reading them takes too long at an error. */
   readonly attributesOf: (mapping: Mapping) => RamAttributes;
   /** Large pages that were left alone: their signals are delivered at once. */

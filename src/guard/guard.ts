@@ -4,9 +4,10 @@
 
 import { closeDescriptor, openProcess } from "../linux/pidfd.js";
 import { readRelease } from "../linux/procfs/kernel-version.js";
-import { readMaps } from "../linux/procfs/maps.js";
+import { parseMaps, readMapsText } from "../linux/procfs/maps.js";
 import { readStat } from "../linux/procfs/stat.js";
 import { BUS_MCEERR_AR, type BusError } from "../linux/signal-info.js";
+import { readHazards } from "../recovery/hazards.js";
 import { salvage as readLargePage } from "../recovery/salvage.js";
 import type { HeldThread } from "../tracee/held-thread.js";
 import { type GoneReason, Tracee } from "../tracee/tracee.js";
@@ -18,6 +19,7 @@ import { handleMemoryError } from "./memory-error.js";
 import { ramRegions, ramWarnings, readRamTable, rememberAttributes } from "./ram-table.js";
 import { Refusals } from "./refusals.js";
 import { SharerWatch } from "./sharer-watch.js";
+import { pinnedWarnings, sharersWarning } from "./sharing-warnings.js";
 import { StaleStops } from "./stale-stop.js";
 import { type Inventory, takeInventory } from "./takeover.js";
 import { TouchLog } from "./touch-log.js";
@@ -96,7 +98,9 @@ export class Guard {
   static start(components: GuardComponents, { pid, startTime }: GuardedProcess, policy: GuardPolicy): Guard {
     const { journal, vm, trial = {} } = components;
     // Whatever takes long is read before the first thread is seized: a signal for QEMU would have to wait for us.
-    const ram = readRamTable(pid, readMaps(pid));
+    const mapsText = readMapsText(pid);
+    const ram = readRamTable(pid, parseMaps(mapsText));
+    const pinned = pinnedWarnings(readHazards(pid, mapsText));
     const attributesOf = rememberAttributes(pid, ram);
     const files = ram.map(({ mapping }) => mapping);
     const sharers = new SharerWatch(pid, files);
@@ -125,6 +129,7 @@ export class Guard {
           kernel,
           sharers,
           busHandler: inventory.busHandler,
+          busBlockers: inventory.busBlockers,
           attributesOf,
           refused: new Refusals(),
           stale: new StaleStops(),
@@ -141,7 +146,8 @@ export class Guard {
         gone: (reason) => void guard.#gone(reason),
       });
       vm?.onReset(() => guard.#guestReset());
-      for (const warning of warnings) journal.tell(warning);
+      for (const warning of [...warnings, ...pinned]) journal.tell(warning);
+      sharers.announce((names) => journal.tell(sharersWarning(names)));
       guard.#tellState(inventory, ram);
       opened.guard = guard;
       guard.#wake();

@@ -13,7 +13,7 @@ import { gatherFacts } from "./plan-facts.js";
 import { recoverInPlace } from "./recover-in-place.js";
 import { recoverPaused } from "./recover-paused.js";
 import { reasonOf } from "./refusal-reason.js";
-import { releaseToRepeat } from "./release.js";
+import { busHandlerIsGone, releaseToRepeat } from "./release.js";
 
 /**
  * Deals with a thread that stopped for SIGBUS. Whatever happens, the thread is let go: to repeat its access, or with its
@@ -62,7 +62,9 @@ async function handleLargePage(
 function handleOverlay(guard: GuardContext, stopped: StoppedAtError): void {
   const { held } = stopped;
   const address = alignDown(stopped.address, SMALL_PAGE);
-  if (tryReadProcess(guard.pid, address, 1) !== undefined) return releaseToRepeat(guard, held);
+  const readable = tryReadProcess(guard.pid, address, 1) !== undefined;
+  // Another thread's SIGBUS may have cost QEMU its handler meanwhile: put back first, and the access raises a fresh signal.
+  if (readable || busHandlerIsGone(guard, held)) return releaseToRepeat(guard, held);
   held.deliver();
   if (!guard.touches.isNews(address)) return;
   const guest = guard.vm?.gpaOf(address) ?? null;

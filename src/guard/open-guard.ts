@@ -5,10 +5,12 @@ import { HugemendError, messageOf } from "../errors.js";
 import { LEDGER_FORMAT } from "../ledger/internal-events.js";
 import { type LedgerWriter, openLedger } from "../ledger/ledger-writer.js";
 import { replayLedger } from "../ledger/replay.js";
+import { poisonLack } from "../linux/hwpoison.js";
 import { isQemu, readExecutable } from "../linux/procfs/process-identity.js";
 import { readStat } from "../linux/procfs/stat.js";
 import { readStatus } from "../linux/procfs/status.js";
 import type { QuiescePolicy } from "../recovery/plan.js";
+import type { PoisonMethod } from "../recovery/swap.js";
 import { findGadgets } from "../tracee/gadgets.js";
 import { Guard, type GuardTrial } from "./guard.js";
 import { GuardError } from "./guard-error.js";
@@ -23,6 +25,8 @@ export interface OpenGuardOptions {
   /** Folder of the ledger. */
   readonly ledger: string;
   readonly quiesce: QuiescePolicy;
+  /** `uffd` unless said otherwise. */
+  readonly poisonWith?: PoisonMethod;
   readonly fill: "eager" | "lazy" | "auto";
   readonly sink: EventSink;
   readonly trial?: GuardTrial | undefined;
@@ -37,6 +41,7 @@ export async function openGuard(options: OpenGuardOptions): Promise<Guard> {
   const { pid, sink } = options;
   const { startTime } = readStat(pid);
   refuseOthers(pid);
+  if (options.poisonWith === "hwpoison") refuseWithoutPoison();
   const ledger = openLedger(options.ledger, { pid, startTime: startTime.toString() });
   try {
     const journal = new Journal({ ledger, sink });
@@ -51,7 +56,7 @@ export async function openGuard(options: OpenGuardOptions): Promise<Guard> {
       const guard = Guard.start(
         { journal, vm, trial: options.trial },
         { pid, startTime },
-        { quiesce: options.quiesce },
+        { quiesce: options.quiesce, poisonWith: options.poisonWith ?? "uffd" },
       );
       if (openPause !== null && vm !== undefined) void endLeftPause(vm, journal);
       return guard;
@@ -110,6 +115,20 @@ function refuseOthers(pid: number): void {
         "A process has one tracer at a time: end that one (another guard, gdb, strace, CRIU) and try again",
     });
   }
+}
+
+/** @throws GuardError HM_GUARD_NO_HWPOISON */
+function refuseWithoutPoison(): void {
+  const lack = poisonLack();
+  if (lack === undefined) return;
+  throw new GuardError(
+    "HM_GUARD_NO_HWPOISON",
+    "Lost pages cannot be marked with --poison-with hwpoison here",
+    {
+      expected: lack,
+      remedy: "Use --poison-with uffd, which is the default",
+    },
+  );
 }
 
 function readBootId(): string {

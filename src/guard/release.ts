@@ -8,22 +8,34 @@ import { writeSignalHandler } from "../tracee/signal-handler.js";
 import type { GuardContext } from "./guard-context.js";
 
 /**
- * Puts QEMU's handler back if the kernel has reset it: a SIGBUS forced on a thread that blocks SIGBUS (QEMU's main loop and
- * iothreads do) sets SIG_DFL and unblocks the signal (kernel/signal.c force_sig_info_to_task).
+ * Puts QEMU's handler back if the kernel has reset it: a SIGBUS forced on a thread that blocks SIGBUS (QEMU's main loop, iothreads
+ * and I/O workers do) sets SIG_DFL for the whole process and unblocks the signal in that thread (kernel/signal.c
+ * force_sig_info_to_task).
+ *
+ * @param forced whether the borrowed thread stopped for such a SIGBUS: then it blocks the signal again if it did before
  */
-export function restoreBusHandler(guard: GuardContext, remote: RemoteCalls): void {
-  if (guard.busHandler === undefined || !handlerIsGone(guard, remote.tid)) return;
-  writeSignalHandler(remote, signal.SIGBUS, guard.busHandler);
-  remote.signalMask |= signalBit(signal.SIGBUS);
+export function restoreBusHandler(guard: GuardContext, remote: RemoteCalls, forced: boolean): void {
+  if (guard.busHandler === undefined) return;
+  const gone = handlerIsGone(guard, remote.tid);
+  if (gone) writeSignalHandler(remote, signal.SIGBUS, guard.busHandler);
+  // A virtual CPU must never block it: the error of a lost page would then end QEMU instead of reaching the guest.
+  if (forced && (gone || guard.busBlockers.has(remote.tid))) {
+    remote.signalMask |= signalBit(signal.SIGBUS);
+  }
 }
 
 /** Lets a thread repeat its access. */
 export function releaseToRepeat(guard: GuardContext, held: HeldThread): void {
-  if (guard.busHandler !== undefined && handlerIsGone(guard, held.tid)) {
+  if (held.canDeliver && (busHandlerIsGone(guard, held) || guard.busBlockers.has(held.tid))) {
     using remote = held.borrow();
-    restoreBusHandler(guard, remote);
+    restoreBusHandler(guard, remote, true);
   }
   held.withhold();
+}
+
+/** Whether QEMU had a handler for SIGBUS that is not installed now: delivering the signal would end QEMU. */
+export function busHandlerIsGone(guard: GuardContext, { tid }: HeldThread): boolean {
+  return guard.busHandler !== undefined && handlerIsGone(guard, tid);
 }
 
 function handlerIsGone(guard: GuardContext, tid: number): boolean {

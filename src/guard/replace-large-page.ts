@@ -21,6 +21,7 @@ export function replaceLargePage(
 ): Salvaged {
   const attributes = guard.attributesOf(page.mapping);
   const { file, identity } = openBacking(guard.pid, page);
+  const forced = held.canDeliver;
   try {
     using remote = held.borrow();
     const salvaged = swapLargePage(remote, {
@@ -28,6 +29,7 @@ export function replaceLargePage(
       file,
       attributes,
       processDescriptor: guard.processDescriptor,
+      poisonWith: guard.policy.poisonWith ?? "uffd",
       salvage: guard.salvage,
       onStep: guard.onStep,
       commit: ({ lost }) => {
@@ -46,7 +48,7 @@ export function replaceLargePage(
         });
       },
     });
-    restoreBusHandler(guard, remote);
+    restoreBusHandler(guard, remote, forced);
     return salvaged;
   } finally {
     closeSync(file);

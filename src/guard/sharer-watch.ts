@@ -20,6 +20,8 @@ export class SharerWatch implements Disposable {
   readonly #files: FileId[];
   #names: readonly string[] = [];
   #timer: NodeJS.Timeout | undefined;
+  #announced = "";
+  #announce: (names: readonly string[]) => void = () => {};
 
   /** @param pid the VM @param files its large-page files */
   constructor(pid: number, files: readonly FileId[]) {
@@ -46,6 +48,13 @@ export class SharerWatch implements Disposable {
     if (this.#files.some((file) => file.device === device && file.inode === inode)) return this.#names;
     this.#files.push({ device, inode });
     return this.lookNow();
+  }
+
+  /** Tells of those that are known, and from now on whenever others are found. @param tell is never given an empty list */
+  announce(tell: (names: readonly string[]) => void): void {
+    this.#announce = tell;
+    this.#announced = "";
+    this.#tellNews();
   }
 
   /** Looks at all processes at once. */
@@ -80,6 +89,13 @@ export class SharerWatch implements Disposable {
       // Not knowing is a doubt, and in doubt nothing is replaced.
       this.#names = [`unknown: ${messageOf(error)}`];
     }
+    this.#tellNews();
+  }
+
+  #tellNews(): void {
+    const names = this.#names.join(", ");
+    if (names !== "" && names !== this.#announced) this.#announce(this.#names);
+    this.#announced = names;
   }
 
   [Symbol.dispose](): void {

@@ -1,7 +1,8 @@
 /** What a guard finds in a process that an earlier guard has worked on: everything needed is in the process itself. */
 
+import { LinuxError } from "../linux/linux-error.js";
 import { type Mapping, readMaps } from "../linux/procfs/maps.js";
-import { hasSignal, readStatus } from "../linux/procfs/status.js";
+import { hasSignal, readStatus, readThreadStatus } from "../linux/procfs/status.js";
 import { signal } from "../linux/signals.js";
 import { findOverlays, type PlacedOverlay } from "../recovery/classify.js";
 import { readLeftovers } from "../recovery/leftovers.js";
@@ -16,6 +17,8 @@ export interface Inventory {
   readonly removed: number;
   /** QEMU's SIGBUS handler; undefined if it has none. */
   readonly busHandler: Buffer | undefined;
+  /** Threads that block SIGBUS. */
+  readonly busBlockers: ReadonlySet<number>;
 }
 
 /**
@@ -28,8 +31,9 @@ export function takeInventory(tracee: Tracee): Inventory {
   const { placed, stray } = findOverlays(readMaps(pid));
   const leaked = readLeftovers(pid);
   const caught = hasSignal(readStatus(pid).sigCgt, signal.SIGBUS);
+  const busBlockers = new Set(tracee.threadIds.filter((tid) => blocksBus(pid, tid)));
   if (stray.length === 0 && leaked.length === 0 && !caught)
-    return { placed, removed: 0, busHandler: undefined };
+    return { placed, removed: 0, busHandler: undefined, busBlockers };
   const held = tracee.holdAny();
   try {
     using remote = held.borrow();
@@ -42,9 +46,18 @@ export function takeInventory(tracee: Tracee): Inventory {
       // SAFETY: name or features say that a guard made it; placed overlays hold their own reference, markers outlive theirs.
       remote.call("close", fd);
     }
-    return { placed, removed: stray.length + leaked.length, busHandler };
+    return { placed, removed: stray.length + leaked.length, busHandler, busBlockers };
   } finally {
     held.withhold();
+  }
+}
+
+function blocksBus(pid: number, tid: number): boolean {
+  try {
+    return hasSignal(readThreadStatus(pid, tid).sigBlk, signal.SIGBUS);
+  } catch (error) {
+    if (error instanceof LinuxError && error.code === "HM_PROC_GONE") return false;
+    throw error;
   }
 }
 

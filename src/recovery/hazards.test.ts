@@ -37,6 +37,9 @@ describe("hazardsOf", () => {
     "anon_inode:[vfio-device]",
     "/dev/iommu",
     "/dev/vhost-vdpa-0",
+    "/dev/infiniband/uverbs0",
+    "/dmabuf:",
+    "/dev/sev",
   ]) {
     it(`calls ${link} a pin`, () => {
       const { pinned, transient } = hazardsOf([descriptor(3, link)], false);

@@ -9,23 +9,25 @@ import { type Descriptor, readDescriptors } from "../linux/procfs/fdinfo.js";
 export interface Hazards {
   /** In-flight disk I/O: ends when QEMU is stopped. */
   readonly transient: readonly string[];
-  /** Long-term pins by devices: never end by themselves. */
+  /** Long-term ties to the physical page, by devices or encryption: never end by themselves. */
   readonly pinned: readonly string[];
   /** Whether the process has a userfaultfd, which postcopy migration and background snapshots put on RAM. */
   readonly userfaultfd: boolean;
 }
+
+/**
+ * Beginnings of /proc/PID/fd links. vhost-vdpa and RDMA (rdma migration) pin pages for their devices; a dma-buf is guest memory lent
+ * to a graphics card (virtio-gpu with blob=on); under AMD SEV memory is encrypted by its physical address, so that a copy elsewhere
+ * is noise.
+ */
+const pins = ["/dev/vhost-vdpa", "/dev/infiniband/", "/dmabuf:", "/dev/sev"];
 
 /** @param descriptors of the process @param hasAioContext whether an io_setup(2) ring is mapped */
 export function hazardsOf(descriptors: readonly Descriptor[], hasAioContext: boolean): Hazards {
   const transient: string[] = [];
   const pinned: string[] = [];
   for (const { fd, kind, link, direct } of descriptors) {
-    if (
-      kind === "vfio" ||
-      kind === "iommufd" ||
-      link === "/dev/vhost-vdpa" ||
-      link.startsWith("/dev/vhost-vdpa-")
-    ) {
+    if (kind === "vfio" || kind === "iommufd" || pins.some((pin) => link.startsWith(pin))) {
       pinned.push(`${kind} descriptor ${fd} (${link})`);
     } else if (kind === "io_uring") transient.push(`io_uring descriptor ${fd}`);
     else if (direct) transient.push(`O_DIRECT descriptor ${fd} (${link})`);

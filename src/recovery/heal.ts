@@ -6,13 +6,13 @@
  * but firmware may have put things into the rest before we came.
  */
 
-import { fstatSync, readdirSync, statfsSync, statSync } from "node:fs";
+import { closeSync, fstatSync, openSync, readdirSync, statfsSync, statSync } from "node:fs";
 import { type Hva, hva } from "../linux/address.js";
 import { errno } from "../linux/errno.js";
 import { mapping as flags } from "../linux/native-memory.js";
 import { closeDescriptor, takeDescriptor } from "../linux/pidfd.js";
 import { tryReadProcess, writeProcess } from "../linux/process-memory.js";
-import { HUGETLBFS_MAGIC } from "../linux/procfs/map-files.js";
+import { HUGETLBFS_MAGIC, mapFilesPath } from "../linux/procfs/map-files.js";
 import { systemCall, trySystemCall } from "../linux/system-call.js";
 import type { RemoteCalls } from "../tracee/remote-calls.js";
 import type { PlacedOverlay } from "./classify.js";
@@ -52,7 +52,7 @@ export function healLargePage(
   }
   const theirs = findDescriptor(remote.pid, overlay);
   if (!renewLargePage(processDescriptor, theirs, overlay)) {
-    clearLostPages(remote, overlay);
+    clearLostPages(remote, placed);
     return "cleared";
   }
   const protection = (mapping.read ? flags.PROT_READ : 0) | (mapping.write ? flags.PROT_WRITE : 0);
@@ -158,12 +158,19 @@ function copyPiece(pid: number, from: Hva, to: Hva, offset: number, length: numb
   return bytes !== undefined;
 }
 
-/** Takes the poison markers away: the pages read as zeros from then on. */
-function clearLostPages(remote: RemoteCalls, overlay: OverlayIdentity): void {
-  for (let offset = 0; offset < overlay.size; offset += SMALL_PAGE) {
-    const page = hva(overlay.base + BigInt(offset));
-    if (tryReadProcess(remote.pid, page, 1) !== undefined) continue;
-    // SAFETY: a lost page of a guest that was reset: it holds nothing, and the marker may go.
-    remote.call("madvise", page, SMALL_PAGE, MADV_DONTNEED);
+/** Takes markers and poison away: the lost pages read as zeros from then on. */
+function clearLostPages(remote: RemoteCalls, { overlay, mapping }: PlacedOverlay): void {
+  const file = openSync(mapFilesPath(remote.pid, mapping), "r+");
+  try {
+    for (let offset = 0; offset < overlay.size; offset += SMALL_PAGE) {
+      const page = hva(overlay.base + BigInt(offset));
+      if (tryReadProcess(remote.pid, page, 1) !== undefined) continue;
+      // SAFETY: a lost page of a guest that was reset: it holds nothing, and its place in the overlay's file may become a hole.
+      systemCall("fallocate", file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, SMALL_PAGE);
+      // SAFETY: as above; the marker in the page table goes.
+      remote.call("madvise", page, SMALL_PAGE, MADV_DONTNEED);
+    }
+  } finally {
+    closeSync(file);
   }
 }

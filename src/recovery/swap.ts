@@ -5,12 +5,13 @@
  * (and raises SIGBUS), after it the finished overlay is.
  */
 
-import { hva } from "../linux/address.js";
+import { type Hva, hva } from "../linux/address.js";
 import { mapping } from "../linux/native-memory.js";
 import { closeDescriptor, takeDescriptor } from "../linux/pidfd.js";
 import { writeProcess } from "../linux/process-memory.js";
 import { systemCall } from "../linux/system-call.js";
 import type { RemoteCalls } from "../tracee/remote-calls.js";
+import { poisonLostPages } from "./hwpoison-lost-pages.js";
 import type { LargePage } from "./large-page.js";
 import { markLostPages } from "./lost-pages.js";
 import { setFillPolicy } from "./numa-policy.js";
@@ -36,6 +37,12 @@ export const swapSteps = [
 /** One of {@link swapSteps}. */
 export type SwapStep = (typeof swapSteps)[number];
 
+/**
+ * How lost pages are marked: `uffd` by markers in the page tables of QEMU, `hwpoison` by poison in the overlay's file, which costs
+ * a healthy page of the host for each.
+ */
+export type PoisonMethod = "uffd" | "hwpoison";
+
 /** What a swap works with. */
 export interface SwapInit {
   readonly page: LargePage;
@@ -45,6 +52,7 @@ export interface SwapInit {
   readonly processDescriptor: number;
   /** What the large page's mapping carried and the replacement must carry too. */
   readonly attributes: RamAttributes;
+  readonly poisonWith: PoisonMethod;
   readonly salvage: typeof salvage;
   /** Called when all is ready, right before the one step that counts; throws to call it off. */
   readonly commit: (salvaged: Salvaged) => void;
@@ -69,16 +77,27 @@ export function swapLargePage(remote: RemoteCalls, init: SwapInit): Salvaged {
     const { read, write } = page.mapping;
     const protection = (read ? mapping.PROT_READ : 0) | (write ? mapping.PROT_WRITE : 0);
     // SAFETY: a new mapping where nothing was; our death leaves it unused. A new guard finds it by its name and removes it.
-    const region = hva(remote.call("mmap", 0, page.size, protection, mapping.MAP_SHARED, theirs, 0));
+    const map = (): Hva => hva(remote.call("mmap", 0, page.size, protection, mapping.MAP_SHARED, theirs, 0));
+    let region: Hva | undefined = map();
     let salvaged: Salvaged;
     try {
       onStep("overlay-mapped");
       setFillPolicy(remote, { region, size: page.size }, init.attributes.policy);
       salvaged = init.salvage(init.file, page.offset, page.size, overlay.descriptor);
       onStep("salvaged");
-      markLostPages(remote, init.processDescriptor, region, page.size, salvaged.lost, () =>
-        onStep("marker-open"),
-      );
+      if (init.poisonWith === "hwpoison") {
+        // The kernel tells whoever maps a page of its poison: nobody may, and the NUMA policy stays with the file.
+        // SAFETY: our own new mapping.
+        remote.call("munmap", region, page.size);
+        region = undefined;
+        poisonLostPages(overlay.descriptor, salvaged.lost);
+        // SAFETY: as above.
+        region = map();
+      } else {
+        markLostPages(remote, init.processDescriptor, region, page.size, salvaged.lost, () =>
+          onStep("marker-open"),
+        );
+      }
       onStep("lost-marked");
       copyAttributes(remote, region, page.size, init.attributes);
       onStep("advice-copied");
@@ -87,7 +106,7 @@ export function swapLargePage(remote: RemoteCalls, init: SwapInit): Salvaged {
       moveOver(remote, page, region);
     } catch (error) {
       // SAFETY: the region is still our own new mapping: moveOver is the last step, and it failed or was not reached.
-      remote.call("munmap", region, page.size);
+      if (region !== undefined) remote.call("munmap", region, page.size);
       throw error;
     }
     onStep("swapped");

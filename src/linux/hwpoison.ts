@@ -1,0 +1,57 @@
+/**
+ * Software poison in a page of a file: madvise(2) MADV_HWPOISON, which runs the kernel's own memory_failure() on it. Whoever maps or
+ * reads the page from then on gets an error, in every process. Costs one healthy page of the host until its next boot.
+ */
+
+import { readFileSync } from "node:fs";
+import { mapping } from "./native-memory.js";
+import { systemCall } from "./system-call.js";
+
+const MADV_HWPOISON = 100;
+const CAP_SYS_ADMIN = 21n;
+
+/** @returns what this process lacks for it, for people; undefined if nothing */
+export function poisonLack(): string | undefined {
+  try {
+    // mm/memory-failure.c makes it; absent without CONFIG_MEMORY_FAILURE.
+    readFileSync("/proc/sys/vm/memory_failure_recovery");
+  } catch {
+    return "a kernel with CONFIG_MEMORY_FAILURE";
+  }
+  const effective = /^CapEff:\t([0-9a-f]+)$/m.exec(readFileSync("/proc/self/status", "latin1"))?.[1] ?? "0";
+  return (BigInt(`0x${effective}`) >> CAP_SYS_ADMIN) & 1n ? undefined : "CAP_SYS_ADMIN";
+}
+
+/**
+ * Poisons pages of a file that no other process maps yet: one that does could be told at once (mm/memory-failure.c collect_procs).
+ *
+ * The kernel answers with a SIGBUS forced on the calling thread (kill_proc: the error is "action required" for whoever injects it).
+ * It is delivered on the way out of the call, not at an instruction that would fault again, so a handler that does nothing is all
+ * that is needed; libuv's is one, in C, and runs no JavaScript. It stands only during these calls: for a real fault of ours it would
+ * be wrong.
+ *
+ * @param descriptor of the file, open for reading and writing
+ * @param offsets of the pages
+ * @param size of each: 4096
+ * @throws SystemCallError
+ */
+export function poisonPages(descriptor: number, offsets: readonly number[], size: number): void {
+  const survive = (): void => {};
+  process.on("SIGBUS", survive);
+  try {
+    for (const offset of offsets) {
+      const protection = mapping.PROT_READ | mapping.PROT_WRITE;
+      // SAFETY: a new mapping of our own that nothing in this process reads or writes; it goes with us if we die.
+      const address = systemCall("mmap", 0, size, protection, mapping.MAP_SHARED, descriptor, offset);
+      try {
+        // SAFETY: a page of a file made for this, not in anybody's use. If we die right here the page is poisoned or it is not.
+        systemCall("madvise", address, size, MADV_HWPOISON);
+      } finally {
+        // SAFETY: our own mapping of above.
+        systemCall("munmap", address, size);
+      }
+    }
+  } finally {
+    process.off("SIGBUS", survive);
+  }
+}
