@@ -143,6 +143,15 @@ export class Checker {
     }
   }
 
+  /**
+   * Any command. @param prefix of its answer @returns the rest of the answer
+   *
+   * @throws LabError `HM_LAB_CHECKER` when the program refuses it, `HM_LAB_TIMEOUT`
+   */
+  ask(command: string, prefix: string, timeoutMs = 20_000): Promise<string> {
+    return this.#ask(command, prefix, timeoutMs);
+  }
+
   async #ask(command: string, prefix: string, timeoutMs: number): Promise<string> {
     const from = this.#channel.out.lines.length;
     this.#channel.write(`${command}\n`);

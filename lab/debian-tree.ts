@@ -8,9 +8,18 @@ import { LabError } from "./lab-error.js";
 import type { Progress } from "./progress.js";
 
 /** Raise this when the way the tree is built changes. */
-const recipe = 2;
+const recipe = 3;
 const suite = "trixie";
-const packages = ["linux-image-amd64", "qemu-system-x86", "nodejs", "busybox-static", "kmod"];
+const packages = [
+  "linux-image-amd64",
+  "qemu-system-x86",
+  "nodejs",
+  "busybox-static",
+  "kmod",
+  // qemu-storage-daemon, which serves disks to VMs as a process of its own.
+  "qemu-utils",
+  "dmsetup",
+];
 const leftOut = [
   "/usr/share/doc/*",
   "/usr/share/locale/*",
@@ -70,5 +79,6 @@ async function unpack(folder: string): Promise<void> {
   }
   for (const name of ["proc", "sys", "dev", "tmp", "run", "root", "opt", "lab"])
     mkdirSync(join(tree, name), { recursive: true });
-  rmSync(join(tree, "usr/bin/qemu-system-i386"), { force: true });
+  for (const name of ["qemu-system-i386", "qemu-img", "qemu-io", "qemu-nbd"])
+    rmSync(join(tree, "usr/bin", name), { force: true });
 }

@@ -15,16 +15,18 @@ import { cachedFolder } from "./cached-folder.js";
 import { runCommand } from "./command.js";
 import { type CpioEntry, cpioType, packCpio } from "./cpio.js";
 import { debianTree } from "./debian-tree.js";
-import { compileGuestProgram, guestPrograms, guestSource } from "./guest-programs.js";
+import { compileGuestProgram, guestPrograms, guestSource, guestSources } from "./guest-programs.js";
 import { type KernelModule, kernelModules } from "./kernel-modules.js";
 import { LabError } from "./lab-error.js";
 import { type LabQemu, treeQemu } from "./lab-qemu.js";
 import type { Progress } from "./progress.js";
 
 /** Raise this when the way the image is built changes. */
-const recipe = 2;
+const recipe = 3;
 const hostModules = ["virtio_blk", "crc32c_generic", "ext4", "overlay", "kvm-amd", "hwpoison-inject"];
-const victimModules = ["pvpanic", "pvpanic-pci"];
+/** Loaded by the scenarios that need them, with `loadModules` of victim-config.ts. */
+const extraHostModules = ["loop", "dm-delay", "tun", "vhost_net"];
+const victimModules = ["pvpanic", "pvpanic-pci", "virtio_blk", "virtio_net"];
 
 /** All that a lab host boots from. */
 export interface LabImage {
@@ -45,10 +47,11 @@ export interface LabImage {
  */
 export async function labImage(progress: Progress): Promise<LabImage> {
   const tree = await debianTree(progress);
-  const hash = createHash("sha256").update(JSON.stringify([recipe, hostModules, victimModules]));
+  const hash = createHash("sha256").update(
+    JSON.stringify([recipe, hostModules, extraHostModules, victimModules]),
+  );
   hash.update(readFileSync(join(tree, "var/lib/dpkg/status")));
-  for (const file of [...guestPrograms.map((name) => `${name}.c`), "host-init.sh"])
-    hash.update(readFileSync(guestSource(file)));
+  for (const file of [...guestSources, "host-init.sh"]) hash.update(readFileSync(guestSource(file)));
   const key = hash.digest("hex").slice(0, 16);
   const folder = await cachedFolder(progress, "image", key, 1, (empty) =>
     progress.step("building the lab host's image", () => build(tree, empty)),
@@ -63,8 +66,8 @@ export async function labImage(progress: Progress): Promise<LabImage> {
 }
 
 async function build(tree: string, folder: string): Promise<void> {
-  const [agent, poison, checker] = await Promise.all(guestPrograms.map(compileGuestProgram));
-  if (agent === undefined || poison === undefined || checker === undefined)
+  const [agent, poison, echo, checker] = await Promise.all(guestPrograms.map(compileGuestProgram));
+  if (agent === undefined || poison === undefined || echo === undefined || checker === undefined)
     throw new TypeError("unreachable");
   const busybox = readFileSync(join(tree, "usr/bin/busybox"));
   writeFileSync(join(folder, "host.cpio"), hostInitramfs(busybox, await kernelModules(tree, hostModules)));
@@ -83,9 +86,19 @@ async function build(tree: string, folder: string): Promise<void> {
   for (const [name, data] of [
     ["agent", agent],
     ["poison", poison],
+    ["echo", echo],
   ] as const) {
     writeFileSync(join(stage, "lab", name), data);
     chmodSync(join(stage, "lab", name), 0o755);
+  }
+  mkdirSync(join(stage, "lab/modules"));
+  for (const name of extraHostModules) {
+    const modules = await kernelModules(tree, [name]);
+    for (const { file, data } of modules) writeFileSync(join(stage, "lab/modules", file), data);
+    writeFileSync(
+      join(stage, "lab/modules", `${name}.order`),
+      modules.map((module) => `${module.file}\n`).join(""),
+    );
   }
   const { stdout } = await runCommand([join(tree, "usr/bin/busybox"), "--list"]);
   for (const command of stdout.toString().split("\n")) {

@@ -11,6 +11,8 @@ export interface VictimConfig {
   readonly memory?: string;
   /** More of QEMU's command line. */
   readonly extra?: string;
+  /** For L1's shell, before QEMU is started. */
+  readonly prepare?: string;
   /** More arguments for the guest's kernel. */
   readonly guestArguments?: string;
   /** `hugetlbfs`: memory-backend-file in /dev/hugepages; `memfd`: memory-backend-memfd,hugetlb=on. */
@@ -49,6 +51,12 @@ export const victimPaths = {
   harnessQmp: "/run/qmp-harness.sock",
 } as const;
 
+/** For `prepare`: loads modules that the image has in store, with what they need (image.ts). */
+export function loadModules(...names: string[]): string {
+  const orders = names.map((name) => `/lab/modules/${name}.order`).join(" ");
+  return `for file in $(cat ${orders}); do [ -d /sys/module/$(echo "\${file%.ko}" | tr - _) ] || insmod /lab/modules/$file || exit 1; done`;
+}
+
 const kernelArguments =
   "console=hvc0 8250.nr_uarts=0 loglevel=4 nokaslr mitigations=off tsc=reliable no_timer_check log_buf_len=2M audit=0 panic=0";
 
@@ -65,6 +73,7 @@ export function victimCommand(config: VictimConfig): string {
     "chmod 666 /dev/kvm; chmod 1777 /dev/hugepages /run; exec /usr/sbin/chroot --userspec=65534:65534 --skip-chdir / ";
   const sandbox = "-sandbox on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny";
   return [
+    ...(config.prepare === undefined ? [] : [`${config.prepare} &&`]),
     `${config.confined ? user : "exec "}qemu-system-x86_64 -nodefaults -no-user-config -display none`,
     `-machine ${machine} -accel kvm -cpu ${cpu} -smp ${config.vcpus}`,
     config.memory ?? `-m ${size}M -object ${backend} -machine memory-backend=ram`,

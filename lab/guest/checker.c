@@ -12,12 +12,16 @@
  *   poke OFFSET       poked ok|lost            writes that byte's own value again
  *   check [THREADS [SKIP]]   checked ok=N lost=N corrupt=N sigbus=N gpas=GPA+PAGES,...      SKIP: index of a page not to be touched
  *   poll SECONDS      polling SECONDS          how often the kernel looks for machine checks that came without an exception
+ *   disk, disks, send disk I/O under load       (checker-disk.c)
+ *   net, nets         network traffic           (checker-net.c)
  *   mce [1]           mce exceptions=N reports=N gpas=GPA,...   machine checks the guest took, and the pages its kernel was told of
  *                     (with 1: first the kernel's own lines, each as `kmsg LINE`)
  *   alive             alive UPTIME-SECONDS
  * Pages are touched from user space only: a poisoned page read by a guest kernel is a panic by the hardware's own rules.
  */
 #define _GNU_SOURCE
+#include "checker.h"
+#include <errno.h>
 #include <fcntl.h>
 #include <glob.h>
 #include <inttypes.h>
@@ -35,18 +39,17 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { PAGE = 4096, LARGE = 2 << 20, WORDS = PAGE / 8 };
 enum { OK, LOST, CORRUPT };
 
-static uint64_t *block;
-static size_t pages;
+uint64_t *block;
+size_t pages;
 static uint64_t *gpas;
 static unsigned char *verdict;
-static _Thread_local sigjmp_buf escape;
-static _Thread_local volatile sig_atomic_t armed;
+_Thread_local sigjmp_buf escape;
+_Thread_local volatile int armed;
 static int signals;
 static size_t skipped = (size_t)-1;
-static FILE *port;
+FILE *port;
 
 static void on_bus(int number, siginfo_t *info, void *context) {
   (void)number, (void)info, (void)context;
@@ -54,7 +57,7 @@ static void on_bus(int number, siginfo_t *info, void *context) {
   if (armed) siglongjmp(escape, 1);
 }
 
-static uint64_t pattern(size_t page, size_t word) {
+uint64_t pattern(size_t page, size_t word) {
   return (((uint64_t)page << 12) + word * 8 + 1) * 0x9e3779b97f4a7c15ULL;
 }
 
@@ -249,6 +252,9 @@ static void poll_banks(size_t seconds) {
 }
 
 static void command(char *line) {
+  if (strncmp(line, "disk ", 5) == 0) return disk_start(line + 5);
+  if (strncmp(line, "send ", 5) == 0) return disk_send(line + 5);
+  if (strncmp(line, "net ", 4) == 0) return net_start(line + 4);
   char *word = strtok(line, " \r\n");
   char *next = strtok(NULL, " \r\n");
   char *last = strtok(NULL, " \r\n");
@@ -261,6 +267,8 @@ static void command(char *line) {
     skipped = last == NULL ? (size_t)-1 : strtoul(last, NULL, 0);
     check((int)number);
   } else if (strcmp(word, "poll") == 0) poll_banks(number);
+  else if (strcmp(word, "disks") == 0) disk_tell((int)number);
+  else if (strcmp(word, "nets") == 0) net_tell((int)number);
   else if (strcmp(word, "mce") == 0) machine_checks((int)number);
   else if (strcmp(word, "alive") == 0) {
     struct timespec now;
@@ -276,9 +284,9 @@ static void command(char *line) {
 }
 
 /* The kernel then tells QEMU of a panic, which the harness sees as the event GUEST_PANICKED. */
-static void load_module(const char *path) {
+void load_module(const char *path) {
   int fd = open(path, O_RDONLY);
-  if (fd < 0 || syscall(SYS_finit_module, fd, "", 0) != 0) fprintf(stderr, "checker: cannot load %s\n", path);
+  if (fd < 0 || (syscall(SYS_finit_module, fd, "", 0) != 0 && errno != EEXIST)) fprintf(stderr, "checker: cannot load %s\n", path);
   if (fd >= 0) close(fd);
 }
 

@@ -1,10 +1,14 @@
 import type { Scenario } from "../scenario.js";
+import { sharers, vhostNet } from "./devices.js";
+import { quiesceAuto } from "./direct-io.js";
 import { exactAddress } from "./exact-address.js";
 import { arVcpu } from "./first-access.js";
+import { handlerRestored } from "./handler-restored.js";
 import { onePageScenarios } from "./one-page.js";
 import { guardKilled, guardLate, operatorPaused, reportedFirst } from "./order-of-events.js";
 import { confined, memfd } from "./other-machines.js";
 import { quiesceAlways, reset10 } from "./pause-and-reset.js";
+import { poisonHwpoison, poisonUffd } from "./poison-ways.js";
 import { memPath, shareOff } from "./private-ram.js";
 import { qemuOptions, qemuOptionsIntel, qemuOptionsPc } from "./qemu-options.js";
 import { errorStorm, secondError } from "./second-error.js";
@@ -43,4 +47,10 @@ export const allScenarios: readonly Scenario[] = [
   qemuOptionsPc,
   qemuOptionsIntel,
   quiesceAlways,
+  quiesceAuto,
+  handlerRestored,
+  poisonUffd,
+  poisonHwpoison,
+  vhostNet,
+  sharers,
 ];

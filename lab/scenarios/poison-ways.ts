@@ -1,0 +1,56 @@
+import assert from "node:assert/strict";
+import { describe, expectAlive, expectMachineChecks, expectOnlyLost, expectRecovered } from "../expect.js";
+import type { LabSession } from "../lab-session.js";
+import type { Scenario } from "../scenario.js";
+import { filledMib, filledPages, usualVictim, type VictimConfig } from "../victim-config.js";
+
+const rebootMs = 120_000;
+
+/** QEMU without privileges: the way that is the default needs none in it. */
+export const poisonUffd: Scenario = {
+  name: "poison-uffd",
+  summary: "markers of a userfaultfd, QEMU as an ordinary user in its sandbox: three lost pages, each exact",
+  victim: { ...usualVictim, id: "confined", confined: true } satisfies VictimConfig,
+  async run(lab) {
+    return lose(lab, ["--poison-with", "uffd"]);
+  },
+};
+
+/** Poison in the overlay's own file; the SIGBUS this raises in the guard is survived. */
+export const poisonHwpoison: Scenario = {
+  name: "poison-hwpoison",
+  summary:
+    "madvise(MADV_HWPOISON) instead of markers: three lost pages, each exact; after a reboot without a spare page nothing is lost",
+  victim: usualVictim,
+  async run(lab) {
+    const said = await lose(lab, ["--poison-with", "hwpoison"]);
+    const log = await lab.host.agent.must("dmesg");
+    assert.match(log, /Injecting memory failure for pfn/, "the guard used MADV_HWPOISON");
+    const qemu = await lab.victim.injected();
+    assert.ok(qemu.ar >= 3, `QEMU told the guest of ${qemu.ar} accesses`);
+    await lab.host.agent.must("echo 0 > /proc/sys/vm/nr_hugepages", 10_000);
+    const rebooted = lab.victim.checker.watchReboot();
+    await lab.victim.qmp.execute("system_reset");
+    await rebooted(rebootMs);
+    assert.equal(await lab.victim.checker.fill(filledMib), filledPages);
+    const { ok, lost, corrupt } = await lab.victim.checker.check();
+    assert.deepEqual({ ok, lost, corrupt }, { ok: filledPages, lost: 0, corrupt: 0 }, "after the reboot");
+    await expectAlive(lab);
+    return `${said}; after a reboot ${ok} intact`;
+  },
+};
+
+async function lose(lab: LabSession, extra: readonly string[]): Promise<string> {
+  const guard = await lab.guard(extra);
+  const [large] = await lab.victim.ownLargePages(1);
+  const bad = [0, 256, 511].map((page) => (large?.gpa ?? 0) + page * 4096);
+  await lab.victim.poison(bad);
+  const recovered = await guard.waitForCount("recovered", 1);
+  const result = await lab.victim.checker.check();
+  expectOnlyLost(result, bad);
+  expectRecovered(recovered, bad);
+  await expectMachineChecks(lab, bad);
+  await expectAlive(lab);
+  assert.deepEqual(guard.all("refused"), []);
+  return describe(result);
+}
