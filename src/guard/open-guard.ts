@@ -12,6 +12,7 @@ import { readStatus } from "../linux/procfs/status.js";
 import type { QuiescePolicy } from "../recovery/plan.js";
 import type { PoisonMethod } from "../recovery/swap.js";
 import { findGadgets } from "../tracee/gadgets.js";
+import { refuseExempt } from "./exemption.js";
 import { Guard, type GuardTrial } from "./guard.js";
 import { GuardError } from "./guard-error.js";
 import { type EventSink, Journal } from "./journal.js";
@@ -41,6 +42,7 @@ export async function openGuard(options: OpenGuardOptions): Promise<Guard> {
   const { pid, sink } = options;
   const { startTime } = readStat(pid);
   refuseOthers(pid);
+  refuseExempt(pid);
   if (options.poisonWith === "hwpoison") refuseWithoutPoison();
   const ledger = openLedger(options.ledger, { pid, startTime: startTime.toString() });
   try {
