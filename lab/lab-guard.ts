@@ -2,10 +2,18 @@ import type { AgentClient } from "./agent-client.js";
 import type { Channel, ChannelEnd } from "./channel.js";
 import { LabError } from "./lab-error.js";
 import { payloadFolder } from "./payload.js";
+import { steppingGuardCommand } from "./stepping-guard.js";
 import { victimPaths } from "./victim-config.js";
 
 /** Where the guard's ledger is inside the lab host. */
 export const ledgerFolder = "/run/ledger";
+
+/** How a guard is run. */
+export interface GuardChoices {
+  readonly extra: readonly string[];
+  readonly blind: boolean;
+  readonly killAt?: string;
+}
 
 /** In a mount namespace of the guard's own, so that only it sees nothing. */
 const blindfold =
@@ -26,6 +34,7 @@ export class LabGuard {
    * Starts a guard for a process and waits until it holds it.
    *
    * @param extra more arguments
+   * @param killAt step at which it ends itself with SIGKILL
    * @param blind whether neither tracepoints nor the kernel log can be read: it then learns of an error only from a thread that
    *   stops at it
    * @param onText told of what it prints
@@ -34,7 +43,7 @@ export class LabGuard {
   static async start(
     agent: AgentClient,
     pid: number,
-    { extra, blind }: { readonly extra: readonly string[]; readonly blind: boolean },
+    { extra, blind, killAt }: GuardChoices,
     onText: (stream: "out" | "err", text: string) => void,
   ): Promise<LabGuard> {
     const argv = [
@@ -48,12 +57,21 @@ export class LabGuard {
       "--json",
       ...extra,
     ];
-    const run = `exec node ${payloadFolder}/dist/src/cli/main.js ${argv.join(" ")}`;
+    const run =
+      killAt === undefined
+        ? `exec node ${payloadFolder}/dist/src/cli/main.js ${argv.join(" ")}`
+        : steppingGuardCommand(`${payloadFolder}/dist/lab/stepping-guard.js`, {
+            pid,
+            qmp: victimPaths.guardQmp,
+            ledger: ledgerFolder,
+            quiesce: extra.includes("always") ? "always" : "auto",
+            killAt,
+          });
     const inner = blind ? `exec busybox unshare -m sh -c '${blindfold}; ${run}'` : run;
     const channel = agent.spawn(`mkdir -p ${ledgerFolder}; ${inner}`, onText);
     const guard = new LabGuard(channel);
     try {
-      await guard.waitFor("ready", 60_000);
+      await guard.waitFor("ready", 150_000);
     } catch (cause) {
       if (!(cause instanceof LabError)) throw cause;
       if (cause.code === "HM_LAB_HOST_LOST") throw cause;

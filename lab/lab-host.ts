@@ -10,8 +10,21 @@ import type { LabImage } from "./image.js";
 import { LabHostLost } from "./lab-error.js";
 import { QmpLines } from "./qmp-lines.js";
 
-/** Size of L1's RAM; also the size of a snapshot's (sparse) RAM file. */
-export const hostRam = "2G";
+/** A kind of lab host. */
+export interface HostKind {
+  /** Names its snapshot. */
+  readonly id: string;
+  /** Size of L1's RAM; also the size of a snapshot's (sparse) RAM file. */
+  readonly ram: string;
+  /** The pools of large pages, as kernel arguments. */
+  readonly pools: string;
+}
+
+/** Pages of 2 MiB. */
+export const usualHost: HostKind = { id: "host", ram: "2G", pools: "hugepages=300" };
+/** One page of 1 GiB, and memory for a replacement. */
+export const gigHost: HostKind = { id: "host-gig", ram: "4G", pools: "hugepagesz=1G hugepages=1" };
+
 /** Size of the payload disk in bytes. L1 learns it at boot, so it is the same for every payload. */
 export const payloadBytes: number = 96 * 2 ** 20;
 
@@ -19,22 +32,28 @@ export const payloadBytes: number = 96 * 2 ** 20;
  * L1's machine. One vCPU and single-threaded emulation: with more, emulated SVM crashed L1's kernel in half of the runs.
  * `EPYC-Rome,+svm` is the first model with nested paging that TCG can be.
  */
-const machine = [
-  ["-machine", "q35,memory-backend=ram"],
-  ["-accel", "tcg,thread=single"],
-  ["-cpu", "EPYC-Rome,+svm"],
-  ["-smp", "1"],
-  ["-m", hostRam],
-].flat();
+function machineOf(kind: HostKind): string[] {
+  return [
+    ["-machine", "q35,memory-backend=ram"],
+    ["-accel", "tcg,thread=single"],
+    ["-cpu", "EPYC-Rome,+svm"],
+    ["-smp", "1"],
+    ["-m", kind.ram],
+  ].flat();
+}
 
-const kernelArguments =
-  "console=ttyS0 quiet loglevel=4 nokaslr mitigations=off tsc=reliable random.trust_cpu=on audit=0 apparmor=0 selinux=0 hugepages=300 panic=5";
+function kernelArguments(kind: HostKind): string {
+  return `console=ttyS0 quiet loglevel=4 nokaslr mitigations=off tsc=reliable random.trust_cpu=on audit=0 apparmor=0 selinux=0 ${kind.pools} panic=5`;
+}
 
 /** What a snapshot depends on besides image and payload size. */
-export const hostMachine: readonly string[] = [...machine, kernelArguments];
+export function hostMachine(kind: HostKind): readonly string[] {
+  return [...machineOf(kind), kernelArguments(kind)];
+}
 
 /** What a lab host starts from. */
 export interface LabHostStart {
+  readonly kind: HostKind;
   readonly image: LabImage;
   /** File that is (shared) or backs privately (not shared) L1's RAM. */
   readonly ramFile: string;
@@ -139,7 +158,7 @@ export class LabHost implements AsyncDisposable {
 }
 
 function commandLine(start: LabHostStart, folder: string): { program: string; argv: string[] } {
-  const { image } = start;
+  const { image, kind } = start;
   const disk = (id: string, file: string): string[] => [
     ...["-drive", `if=none,id=${id},file=${file},format=raw,readonly=on`],
     ...["-device", `virtio-blk-pci,drive=${id}`],
@@ -154,13 +173,13 @@ function commandLine(start: LabHostStart, folder: string): { program: string; ar
       "-no-user-config",
       "-display",
       "none",
-      ...machine,
+      ...machineOf(kind),
     ],
     ...[
       "-object",
-      `memory-backend-file,id=ram,size=${hostRam},mem-path=${start.ramFile},share=${start.shared ? "on" : "off"}`,
+      `memory-backend-file,id=ram,size=${kind.ram},mem-path=${start.ramFile},share=${start.shared ? "on" : "off"}`,
     ],
-    ...["-kernel", image.kernel, "-initrd", image.initrd, "-append", kernelArguments],
+    ...["-kernel", image.kernel, "-initrd", image.initrd, "-append", kernelArguments(kind)],
     ...["-serial", `file:${join(start.logs, "l1-console.log")}`],
     ...disk("root", image.disk),
     ...disk("payload", start.payload),

@@ -1,6 +1,6 @@
 import { appendFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { LabGuard, ledgerFolder } from "./lab-guard.js";
+import { type GuardChoices, LabGuard, ledgerFolder } from "./lab-guard.js";
 import { LabHost, type LabHostStart } from "./lab-host.js";
 import { payloadFolder } from "./payload.js";
 import { Victim } from "./victim.js";
@@ -9,15 +9,15 @@ import { type VictimConfig, victimPaths } from "./victim-config.js";
 /** One lab host with its victim VM, and where its output goes: what a scenario works with. */
 export class LabSession implements AsyncDisposable {
   readonly host: LabHost;
-  readonly victim: Victim;
   /** Folder of this run's logs. */
   readonly logs: string;
+  #victim: Victim;
   #guards = 0;
   #payloadMounted = false;
 
   private constructor(host: LabHost, victim: Victim, logs: string) {
     this.host = host;
-    this.victim = victim;
+    this.#victim = victim;
     this.logs = logs;
   }
 
@@ -32,14 +32,29 @@ export class LabSession implements AsyncDisposable {
     }
   }
 
+  get victim(): Victim {
+    return this.#victim;
+  }
+
+  /** Ends the victim's QEMU and starts it again from a migration file. */
+  async restoreVictim(file: string): Promise<void> {
+    await this.#victim.quit();
+    this.#victim = await Victim.restore(this.host.agent, this.#victim.config, file);
+  }
+
   /** Starts a guard for the victim and waits until it is ready. @param extra more command line arguments */
   guard(extra: readonly string[] = []): Promise<LabGuard> {
-    return this.#startGuard(extra, false);
+    return this.#startGuard({ extra, blind: false });
   }
 
   /** The same, but it can read neither tracepoints nor the kernel log: every recovery begins with an access. */
   blindGuard(extra: readonly string[] = []): Promise<LabGuard> {
-    return this.#startGuard(extra, true);
+    return this.#startGuard({ extra, blind: true });
+  }
+
+  /** One that ends itself with SIGKILL at a step of its walk. */
+  doomedGuard(killAt: string, extra: readonly string[] = []): Promise<LabGuard> {
+    return this.#startGuard({ extra, blind: false, killAt });
   }
 
   /** Runs `hugemend` in the lab host. @returns what it says */
@@ -53,10 +68,10 @@ export class LabSession implements AsyncDisposable {
     this.#payloadMounted = true;
   }
 
-  async #startGuard(extra: readonly string[], blind: boolean): Promise<LabGuard> {
+  async #startGuard(choices: GuardChoices): Promise<LabGuard> {
     await this.#mountPayload();
     const file = join(this.logs, `guard-${++this.#guards}`);
-    return LabGuard.start(this.host.agent, this.victim.pid, { extra, blind }, (stream, text) =>
+    return LabGuard.start(this.host.agent, this.victim.pid, choices, (stream, text) =>
       appendFileSync(`${file}.${stream}.log`, text),
     );
   }

@@ -93,7 +93,10 @@ export async function withSession<T>(
 ): Promise<T> {
   const { image, payload, progress, keep } = environment;
   const snapshot = await victimSnapshot(progress, image, config);
-  await using lab = await LabSession.open({ image, payload, shared: false, logs, ...snapshot }, config);
+  await using lab = await LabSession.open(
+    { kind: config.host, image, payload, shared: false, logs, ...snapshot },
+    config,
+  );
   try {
     const result = await work(lab);
     if (keep) await lab.collect();

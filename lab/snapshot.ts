@@ -6,7 +6,7 @@ import { cachedFolder } from "./cached-folder.js";
 import { runCommand } from "./command.js";
 import type { LabImage } from "./image.js";
 import { LabHostLost } from "./lab-error.js";
-import { hostMachine, LabHost, payloadBytes } from "./lab-host.js";
+import { type HostKind, hostMachine, LabHost, payloadBytes } from "./lab-host.js";
 import type { Progress } from "./progress.js";
 import { Victim } from "./victim.js";
 import { type VictimConfig, victimCommand } from "./victim-config.js";
@@ -21,10 +21,12 @@ export interface Snapshot {
 }
 
 /** A lab host that has just booted. */
-export async function hostSnapshot(progress: Progress, image: LabImage): Promise<Snapshot> {
-  return snapshot(progress, image, "host", [], "booting the lab host", async (folder, logs) => {
+export async function hostSnapshot(progress: Progress, image: LabImage, host: HostKind): Promise<Snapshot> {
+  const text = `booting the lab ${host.id}`;
+  return snapshot(progress, image, host.id, hostMachine(host), text, async (folder, logs) => {
     const { ramFile, stateFile } = filesOf(folder);
-    await using host = await LabHost.start({
+    await using lab = await LabHost.start({
+      kind: host,
       image,
       shared: true,
       logs,
@@ -32,11 +34,11 @@ export async function hostSnapshot(progress: Progress, image: LabImage): Promise
       payload: emptyDisk(folder),
     });
     // Read once what every scenario needs, so that it is in the snapshot's page cache.
-    await host.agent.must(
+    await lab.agent.must(
       "node -e 0 && qemu-system-x86_64 --version && cat /lab/vmlinuz /lab/victim.cpio > /dev/null",
       60_000,
     );
-    await host.freeze(stateFile);
+    await lab.freeze(stateFile);
   });
 }
 
@@ -46,8 +48,8 @@ export async function victimSnapshot(
   image: LabImage,
   config: VictimConfig,
 ): Promise<Snapshot> {
-  const base = await hostSnapshot(progress, image);
-  const depends = [victimCommand(config)];
+  const base = await hostSnapshot(progress, image, config.host);
+  const depends = [...hostMachine(config.host), victimCommand(config)];
   const text = `booting the victim VM (${config.id})`;
   return snapshot(progress, image, `victim-${config.id}`, depends, text, async (folder, logs) => {
     const files = filesOf(folder);
@@ -55,6 +57,7 @@ export async function victimSnapshot(
     const payload = emptyDisk(folder);
     const { ramFile } = files;
     await using host = await LabHost.start({
+      kind: config.host,
       image,
       shared: true,
       logs,
@@ -77,7 +80,7 @@ async function snapshot(
   make: (folder: string, logs: string) => Promise<void>,
 ): Promise<Snapshot> {
   const key = createHash("sha256")
-    .update(JSON.stringify([recipe, image.key, hostMachine, payloadBytes, depends]))
+    .update(JSON.stringify([recipe, image.key, payloadBytes, depends]))
     .digest("hex")
     .slice(0, 16);
   const build = async (folder: string): Promise<void> => {

@@ -1,7 +1,11 @@
+import { gigHost, type HostKind, usualHost } from "./lab-host.js";
+
 /** How the victim VM (L2) is set up. */
 export interface VictimConfig {
   /** Names its snapshot. */
   readonly id: string;
+  /** The lab host it runs on. */
+  readonly host: HostKind;
   readonly vcpus: 1 | 2 | 4;
   /** Machine type; q35 unless said otherwise. */
   readonly machine?: "q35" | "pc";
@@ -26,10 +30,20 @@ export interface VictimConfig {
 /** The usual VM: one vCPU, hugetlbfs, shared, QEMU run by root. */
 export const usualVictim: VictimConfig = {
   id: "usual",
+  host: usualHost,
   vcpus: 1,
   backing: "hugetlbfs",
   shared: true,
   confined: false,
+};
+
+/** One page of 1 GiB is all its RAM: kernel, programs and all. */
+export const gigVictim: VictimConfig = {
+  ...usualVictim,
+  id: "gig",
+  host: gigHost,
+  memory:
+    "-m 1G -object memory-backend-memfd,id=ram,size=1G,hugetlb=on,hugetlbsize=1G,share=on,prealloc=on -machine memory-backend=ram",
 };
 
 /** The victim's RAM in bytes. It lies wholly below 4 GiB, so an offset in the RAM block is the guest-physical address. */
@@ -60,8 +74,8 @@ export function loadModules(...names: string[]): string {
 const kernelArguments =
   "console=hvc0 8250.nr_uarts=0 loglevel=4 nokaslr mitigations=off tsc=reliable no_timer_check log_buf_len=2M audit=0 panic=0";
 
-/** The stock QEMU command line of the victim, for L1's shell. `exec`, so that the shell's pid is QEMU's. */
-export function victimCommand(config: VictimConfig): string {
+/** The stock QEMU command line of the victim, for L1's shell. `exec`, so that the shell's pid is QEMU's. @param incoming migration file to start from */
+export function victimCommand(config: VictimConfig, incoming?: string): string {
   const size = victimRam / 2 ** 20;
   const { machine = "q35", cpu = "host", guestArguments = "" } = config;
   const backend =
@@ -85,6 +99,7 @@ export function victimCommand(config: VictimConfig): string {
     `-qmp unix:${victimPaths.guardQmp},server=on,wait=off -qmp unix:${victimPaths.harnessQmp},server=on,wait=off`,
     `-pidfile ${victimPaths.pid}`,
     ...(config.confined ? [sandbox] : []),
+    ...(incoming === undefined ? [] : [`-incoming file:${incoming}`]),
     `> ${victimPaths.qemuLog} 2>&1`,
   ].join(" ");
 }

@@ -33,10 +33,7 @@ export class Victim {
 
   /** Boots a VM and fills its memory (15 s). */
   static async boot(agent: AgentClient, config: VictimConfig): Promise<Victim> {
-    agent.spawn(victimCommand(config));
-    const sockets = [victimPaths.pid, victimPaths.checker, victimPaths.harnessQmp];
-    const wait = `for i in $(seq 200); do [ -s ${sockets[0]} ] && [ -S ${sockets[1]} ] && [ -S ${sockets[2]} ] && exit 0; sleep 0.1; done; cat ${victimPaths.qemuLog} >&2; exit 1`;
-    await agent.must(wait, 60_000);
+    await Victim.launch(agent, victimCommand(config));
     try {
       const victim = await Victim.attach(agent, config);
       await victim.checker.ready(120_000);
@@ -53,6 +50,35 @@ export class Victim {
         cause,
       });
     }
+  }
+
+  /** Starts QEMU anew from a migration file, and lets the VM run. */
+  static async restore(agent: AgentClient, config: VictimConfig, file: string): Promise<Victim> {
+    await Victim.launch(agent, victimCommand(config, file));
+    const victim = await Victim.attach(agent, config);
+    const until = Date.now() + 60_000;
+    while ((await victim.qmp.status()) === "inmigrate") {
+      if (Date.now() > until)
+        throw new LabError("HM_LAB_VICTIM", "The victim VM was not loaded from its file");
+      await new Promise((done) => setTimeout(done, 200));
+    }
+    await victim.qmp.execute("cont");
+    return victim;
+  }
+
+  private static async launch(agent: AgentClient, command: string): Promise<void> {
+    agent.spawn(command);
+    const sockets = [victimPaths.pid, victimPaths.checker, victimPaths.harnessQmp];
+    const wait = `for i in $(seq 200); do [ -s ${sockets[0]} ] && [ -S ${sockets[1]} ] && [ -S ${sockets[2]} ] && exit 0; sleep 0.1; done; cat ${victimPaths.qemuLog} >&2; exit 1`;
+    await agent.must(wait, 60_000);
+  }
+
+  /** Ends QEMU. */
+  async quit(): Promise<void> {
+    await this.qmp.execute("quit");
+    const files = [victimPaths.pid, victimPaths.checker, victimPaths.harnessQmp, victimPaths.guardQmp];
+    const wait = `for i in $(seq 200); do kill -0 ${this.pid} || break; sleep 0.1; done; rm -f ${files.join(" ")}`;
+    await this.#agent.must(wait, 40_000);
   }
 
   /** Connects to the VM of a snapshot and lets it run. */

@@ -3,6 +3,7 @@ import { sharers, vhostNet } from "./devices.js";
 import { quiesceAuto } from "./direct-io.js";
 import { exactAddress } from "./exact-address.js";
 import { arVcpu } from "./first-access.js";
+import { gig } from "./gig.js";
 import { handlerRestored } from "./handler-restored.js";
 import { onePageScenarios } from "./one-page.js";
 import { guardKilled, guardLate, operatorPaused, reportedFirst } from "./order-of-events.js";
@@ -10,7 +11,7 @@ import { confined, memfd } from "./other-machines.js";
 import { quiesceAlways, reset10 } from "./pause-and-reset.js";
 import { poisonHwpoison, poisonUffd } from "./poison-ways.js";
 import { memPath, shareOff } from "./private-ram.js";
-import { qemuOptions, qemuOptionsIntel, qemuOptionsPc } from "./qemu-options.js";
+import { qemuOptions, qemuOptionsDimm, qemuOptionsIntel, qemuOptionsPc } from "./qemu-options.js";
 import { errorStorm, secondError } from "./second-error.js";
 import { threePages, twoLargePages, twoVcpus } from "./several.js";
 import { stock } from "./stock.js";
@@ -21,6 +22,7 @@ import { vmaAttributes } from "./vma-attributes.js";
 export const allScenarios: readonly Scenario[] = [
   // The longest first: two run at a time.
   reset10,
+  gig,
   stock,
   arVcpu,
   exactAddress,
@@ -46,6 +48,7 @@ export const allScenarios: readonly Scenario[] = [
   qemuOptions,
   qemuOptionsPc,
   qemuOptionsIntel,
+  qemuOptionsDimm,
   quiesceAlways,
   quiesceAuto,
   handlerRestored,

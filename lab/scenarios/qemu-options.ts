@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, expectAlive, expectMachineChecks, expectOnlyLost, expectRecovered } from "../expect.js";
 import type { LabSession } from "../lab-session.js";
 import type { Scenario } from "../scenario.js";
-import { usualVictim, type VictimConfig } from "../victim-config.js";
+import { filledMib, filledPages, usualVictim, type VictimConfig } from "../victim-config.js";
 
 /** Two backends of different kinds, one for each NUMA node, bound to a host node, kept out of core dumps, all memory locked. */
 export const nodesVictim: VictimConfig = {
@@ -104,3 +104,39 @@ async function recoverAll(
   await expectAlive(lab);
   return describe(result);
 }
+
+/** A slot for memory that is plugged in while the guest runs. The guest's kernel gives it to programs before any other. */
+const dimmVictim: VictimConfig = {
+  ...usualVictim,
+  id: "dimm",
+  guestArguments: "memhp_default_state=online_movable",
+  memory: [
+    "-m 256M,slots=2,maxmem=1G -machine memory-backend=ram",
+    "-object memory-backend-memfd,id=ram,size=256M,hugetlb=on,hugetlbsize=2M,share=on,prealloc=on",
+  ].join(" "),
+};
+
+const GIB = 2 ** 30;
+/** Where the machine puts pluggable memory: above 4 GiB, aligned to 1 GiB (QEMU: hw/i386/pc.c, pc_get_device_memory_range). */
+const firstDimm = 4 * GIB;
+
+/** The guard was there before the memory. */
+export const qemuOptionsDimm: Scenario = {
+  name: "qemu-options-dimm",
+  summary: "memory that was plugged in after the guard had attached goes bad: exactly one page is lost",
+  victim: dimmVictim,
+  async run(lab) {
+    const guard = await lab.guard();
+    const { qmp, checker } = lab.victim;
+    await qmp.execute("object-add", {
+      "qom-type": "memory-backend-memfd",
+      ...{ id: "ram1", size: 2 ** 27, hugetlb: true, hugetlbsize: 2 ** 21, share: true },
+    });
+    await qmp.execute("device_add", { driver: "pc-dimm", id: "dimm1", memdev: "ram1" });
+    await qmp.event("ACPI_DEVICE_OST", 60_000);
+    assert.equal(await checker.fill(filledMib), filledPages);
+    const large = (await checker.largePages()).find(({ gpa }) => gpa >= firstDimm);
+    assert.ok(large !== undefined, "the guest program has memory of the new DIMM");
+    return recoverAll(lab, guard, [large.gpa + 9 * 4096]);
+  },
+};

@@ -1,0 +1,28 @@
+import assert from "node:assert/strict";
+import { expectAlive, expectMachineChecks, expectOnlyLost, expectRecovered } from "../expect.js";
+import type { Scenario } from "../scenario.js";
+import { gigVictim } from "../victim-config.js";
+
+const GIB = 2 ** 30;
+
+/** All of the guest's RAM is one large page, so its kernel stands still too until it is replaced. */
+export const gig: Scenario = {
+  name: "gig",
+  summary: "RAM on 1 GiB pages: one 4 KiB of 262,144 is lost",
+  victim: gigVictim,
+  async run(lab) {
+    const guard = await lab.guard();
+    const [large] = await lab.victim.ownLargePages(1);
+    const bad = [(large?.gpa ?? 0) + 77 * 4096];
+    await lab.victim.poison(bad);
+    const [recovered] = await guard.waitForCount("recovered", 1, 240_000);
+    expectRecovered([recovered ?? { event: "" }], bad);
+    assert.equal(recovered?.["pageSize"], GIB);
+    assert.equal(recovered?.["salvagedBytes"], GIB - 4096);
+    const result = await lab.victim.checker.check();
+    expectOnlyLost(result, bad);
+    await expectMachineChecks(lab, bad);
+    await expectAlive(lab);
+    return `1 of ${GIB / 4096} pages lost; ${result.ok} of the guest program's checked; ms: ${JSON.stringify(recovered?.["ms"])}, emulated`;
+  },
+};
