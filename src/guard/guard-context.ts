@@ -14,6 +14,7 @@ import type { Journal } from "./journal.js";
 import type { Refusals } from "./refusals.js";
 import type { SharerWatch } from "./sharer-watch.js";
 import type { StaleStops } from "./stale-stop.js";
+import type { BusMask } from "./takeover.js";
 import type { TouchLog } from "./touch-log.js";
 import type { VirtualMachine } from "./virtual-machine.js";
 
@@ -43,8 +44,8 @@ export interface GuardContext {
   readonly sharers: SharerWatch;
   /** QEMU's own SIGBUS handler, as it was when the guard attached; undefined if it had none. */
   readonly busHandler: Buffer | undefined;
-  /** Threads that blocked SIGBUS when the guard attached: QEMU's main loop, iothreads, I/O workers; not its virtual CPUs. */
-  readonly busBlockers: ReadonlySet<number>;
+  /** Which threads blocked SIGBUS when the guard attached: QEMU's main loop, iothreads, I/O workers; not its virtual CPUs. */
+  readonly busMask: BusMask;
   /** Advice and NUMA policy of a RAM mapping, read at attach: reading them takes too long at an error. */
   readonly attributesOf: (mapping: Mapping) => RamAttributes;
   /** Large pages that were left alone: their signals are delivered at once. */

@@ -18,6 +18,7 @@ import type { Journal } from "./journal.js";
 import { handleMemoryError } from "./memory-error.js";
 import { ramRegions, ramWarnings, readRamTable, rememberAttributes } from "./ram-table.js";
 import { Refusals } from "./refusals.js";
+import { bounceToRepeat } from "./release.js";
 import { SharerWatch } from "./sharer-watch.js";
 import { pinnedWarnings, sharersWarning } from "./sharing-warnings.js";
 import { StaleStops } from "./stale-stop.js";
@@ -129,7 +130,7 @@ export class Guard {
           kernel,
           sharers,
           busHandler: inventory.busHandler,
-          busBlockers: inventory.busBlockers,
+          busMask: inventory.busMask,
           attributesOf,
           refused: new Refusals(),
           stale: new StaleStops(),
@@ -225,7 +226,7 @@ export class Guard {
   #bounce(): void {
     for (const { held, code } of this.#queue.splice(0)) {
       // Only an access repeats; any other SIGBUS would be lost.
-      if (code === BUS_MCEERR_AR) held.withhold();
+      if (code === BUS_MCEERR_AR) bounceToRepeat(this.#context, held);
       else held.deliver();
     }
   }

@@ -1,6 +1,7 @@
 import type { PauseLease } from "../qemu/pause-lease.js";
 import type { GuardContext } from "./guard-context.js";
 import { GuardError } from "./guard-error.js";
+import { tellTrouble } from "./tell-trouble.js";
 
 /** How long a thread at SIGBUS stands before it may try again, so that QEMU gets the chance to park it. */
 const BOUNCE_MS = 3;
@@ -37,16 +38,27 @@ export async function withVmPaused<Result>(
   try {
     const lease = await guard.vm.pause();
     const paused = performance.now();
+    let result: Result;
     try {
       bounce();
-      const result = work(lease);
-      await lease.resume();
-      return { result, downtime: performance.now() - paused };
-    } finally {
-      await lease.resume();
+      result = work(lease);
+    } catch (error) {
+      await resumeOrTell(guard, lease);
+      throw error;
     }
+    await resumeOrTell(guard, lease);
+    return { result, downtime: performance.now() - paused };
   } finally {
     clearInterval(timer);
     bounce();
+  }
+}
+
+/** What was done while the VM stood is done: trouble with going on must not make it look undone. */
+async function resumeOrTell(guard: GuardContext, lease: PauseLease): Promise<void> {
+  try {
+    await lease.resume();
+  } catch (error) {
+    tellTrouble(guard, "The VM was paused and may not run on", error);
   }
 }

@@ -7,6 +7,7 @@ import { RecoveryError } from "../recovery/recovery-error.js";
 import type { Salvaged } from "../recovery/salvage.js";
 import type { Alarm, GuardContext } from "./guard-context.js";
 import { withVmPaused } from "./pause.js";
+import { bounceToRepeat } from "./release.js";
 import { replaceLargePage } from "./replace-large-page.js";
 import { tellRecovered } from "./tell-recovered.js";
 
@@ -20,7 +21,10 @@ export async function recoverPaused(guard: GuardContext, alarm: Alarm, page: Lar
     const salvaged = replaceWhilePaused(guard, alarm, page, lease);
     return { salvaged, stall: performance.now() - stands };
   };
-  const { result, downtime } = await withVmPaused(guard, replace, () => alarm.held?.withhold());
+  const letRepeat = (): void => {
+    if (alarm.held?.released === false) bounceToRepeat(guard, alarm.held);
+  };
+  const { result, downtime } = await withVmPaused(guard, replace, letRepeat);
   guard.onStep("released");
   const total = performance.now() - since;
   tellRecovered(guard, page, result.salvaged, {

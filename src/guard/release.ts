@@ -6,6 +6,7 @@ import type { HeldThread } from "../tracee/held-thread.js";
 import type { RemoteCalls } from "../tracee/remote-calls.js";
 import { writeSignalHandler } from "../tracee/signal-handler.js";
 import type { GuardContext } from "./guard-context.js";
+import { tellTrouble } from "./tell-trouble.js";
 
 /**
  * Puts QEMU's handler back if the kernel has reset it: a SIGBUS forced on a thread that blocks SIGBUS (QEMU's main loop, iothreads
@@ -19,18 +20,38 @@ export function restoreBusHandler(guard: GuardContext, remote: RemoteCalls, forc
   const gone = handlerIsGone(guard, remote.tid);
   if (gone) writeSignalHandler(remote, signal.SIGBUS, guard.busHandler);
   // A virtual CPU must never block it: the error of a lost page would then end QEMU instead of reaching the guest.
-  if (forced && (gone || guard.busBlockers.has(remote.tid))) {
-    remote.signalMask |= signalBit(signal.SIGBUS);
+  if (forced && blockedBus(guard, remote.tid, gone)) remote.signalMask |= signalBit(signal.SIGBUS);
+}
+
+/** A thread that is older than the guard is known; of a younger one the handler that went with its signal tells. */
+function blockedBus({ busMask }: GuardContext, tid: number, handlerGone: boolean): boolean {
+  return busMask.get(tid) === "blocked" || (handlerGone && !busMask.has(tid));
+}
+
+/**
+ * Lets a thread repeat its access. Each way out of a withheld SIGBUS leads through here or through a recovery in that very
+ * thread: another one must not get its signal mask.
+ *
+ * @throws TraceeError, LinuxError if the handler cannot be put back; the thread is let go all the same
+ */
+export function releaseToRepeat(guard: GuardContext, held: HeldThread): void {
+  try {
+    if (held.canDeliver && (busHandlerIsGone(guard, held) || guard.busMask.get(held.tid) === "blocked")) {
+      using remote = held.borrow();
+      restoreBusHandler(guard, remote, true);
+    }
+  } finally {
+    held.withhold();
   }
 }
 
-/** Lets a thread repeat its access. */
-export function releaseToRepeat(guard: GuardContext, held: HeldThread): void {
-  if (held.canDeliver && (busHandlerIsGone(guard, held) || guard.busBlockers.has(held.tid))) {
-    using remote = held.borrow();
-    restoreBusHandler(guard, remote, true);
+/** The same where nobody could do anything about a failure: it is told. */
+export function bounceToRepeat(guard: GuardContext, held: HeldThread): void {
+  try {
+    releaseToRepeat(guard, held);
+  } catch (error) {
+    tellTrouble(guard, `QEMU's SIGBUS handler could not be put back in thread ${held.tid}`, error);
   }
-  held.withhold();
 }
 
 /** Whether QEMU had a handler for SIGBUS that is not installed now: delivering the signal would end QEMU. */

@@ -11,6 +11,7 @@ import { swapLargePage } from "../recovery/swap.js";
 import type { HeldThread } from "../tracee/held-thread.js";
 import type { GuardContext } from "./guard-context.js";
 import { restoreBusHandler } from "./release.js";
+import { tellTrouble } from "./tell-trouble.js";
 
 /** @returns what was saved @throws HugemendError: the mapping is as it was */
 export function replaceLargePage(
@@ -22,9 +23,10 @@ export function replaceLargePage(
   const attributes = guard.attributesOf(page.mapping);
   const { file, identity } = openBacking(guard.pid, page);
   const forced = held.canDeliver;
+  let salvaged: Salvaged | undefined;
   try {
     using remote = held.borrow();
-    const salvaged = swapLargePage(remote, {
+    salvaged = swapLargePage(remote, {
       page,
       file,
       attributes,
@@ -49,10 +51,13 @@ export function replaceLargePage(
       },
     });
     restoreBusHandler(guard, remote, forced);
-    return salvaged;
+  } catch (error) {
+    if (salvaged === undefined) throw error;
+    tellTrouble(guard, "After the large page was replaced", error);
   } finally {
     closeSync(file);
   }
+  return salvaged;
 }
 
 /**

@@ -9,6 +9,9 @@ import { readLeftovers } from "../recovery/leftovers.js";
 import { readSignalHandler } from "../tracee/signal-handler.js";
 import type { Tracee } from "../tracee/tracee.js";
 
+/** Whether each thread blocked SIGBUS when the guard attached, by thread id. */
+export type BusMask = ReadonlyMap<number, "blocked" | "open">;
+
 /** See the head of the file. */
 export interface Inventory {
   /** Overlays that stand in their large page's place. */
@@ -17,8 +20,7 @@ export interface Inventory {
   readonly removed: number;
   /** QEMU's SIGBUS handler; undefined if it has none. */
   readonly busHandler: Buffer | undefined;
-  /** Threads that block SIGBUS. */
-  readonly busBlockers: ReadonlySet<number>;
+  readonly busMask: BusMask;
 }
 
 /**
@@ -31,9 +33,11 @@ export function takeInventory(tracee: Tracee): Inventory {
   const { placed, stray } = findOverlays(readMaps(pid));
   const leaked = readLeftovers(pid);
   const caught = hasSignal(readStatus(pid).sigCgt, signal.SIGBUS);
-  const busBlockers = new Set(tracee.threadIds.filter((tid) => blocksBus(pid, tid)));
+  const busMask: BusMask = new Map(
+    tracee.threadIds.map((tid) => [tid, blocksBus(pid, tid) ? "blocked" : "open"]),
+  );
   if (stray.length === 0 && leaked.length === 0 && !caught)
-    return { placed, removed: 0, busHandler: undefined, busBlockers };
+    return { placed, removed: 0, busHandler: undefined, busMask };
   const held = tracee.holdAny();
   try {
     using remote = held.borrow();
@@ -46,7 +50,7 @@ export function takeInventory(tracee: Tracee): Inventory {
       // SAFETY: name or features say that a guard made it; placed overlays hold their own reference, markers outlive theirs.
       remote.call("close", fd);
     }
-    return { placed, removed: stray.length + leaked.length, busHandler, busBlockers };
+    return { placed, removed: stray.length + leaked.length, busHandler, busMask };
   } finally {
     held.withhold();
   }

@@ -71,6 +71,7 @@ export function swapLargePage(remote: RemoteCalls, init: SwapInit): Salvaged {
   writeProcess(remote.pid, remote.data, Buffer.from(`${overlayName(page)}\0`, "latin1"));
   // SAFETY: a new descriptor that nothing in the tracee knows of; our death leaves an empty file open there, no more.
   const theirs = Number(remote.call("memfd_create", remote.data, MFD_CLOEXEC));
+  let swapped = false;
   try {
     onStep("overlay-created");
     using overlay = takeOverlay(theirs, init);
@@ -109,12 +110,22 @@ export function swapLargePage(remote: RemoteCalls, init: SwapInit): Salvaged {
       if (region !== undefined) remote.call("munmap", region, page.size);
       throw error;
     }
+    swapped = true;
     onStep("swapped");
     return salvaged;
   } finally {
+    closeOverlay(remote, theirs, swapped);
+    onStep("overlay-closed");
+  }
+}
+
+/** A descriptor that stays open costs nothing and is closed by the next guard: it must not make a swap look undone. */
+function closeOverlay(remote: RemoteCalls, theirs: number, swapped: boolean): void {
+  try {
     // SAFETY: the mapping holds its own reference to the file.
     remote.call("close", theirs);
-    onStep("overlay-closed");
+  } catch (error) {
+    if (!swapped) throw error;
   }
 }
 
