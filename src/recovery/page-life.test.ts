@@ -1,16 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import {
-  type LifeEvent,
-  type LifeFlaws,
-  newPage,
-  nextLife,
-  type PageLife,
-  settle,
-  unsettled,
-  violations,
-} from "./page-life.js";
+import { nextLife } from "./page-life.js";
+import { settle, unsettled, violations } from "./page-life-rules.js";
+import { type LifeEvent, type LifeFlaws, newPage, type PageLife } from "./page-life-state.js";
 
 const events: readonly LifeEvent[] = [
   ...[0, 1].flatMap((part): LifeEvent[] => [

@@ -3,14 +3,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import {
-  type LifeEvent,
-  newPage,
-  nextLife,
-  type PageLife,
-  type Seen,
-  settle,
-} from "../../src/recovery/page-life.js";
+import { nextLife } from "../../src/recovery/page-life.js";
+import { settle } from "../../src/recovery/page-life-rules.js";
+import { type LifeEvent, newPage, type PageLife, type Seen } from "../../src/recovery/page-life-state.js";
 import { GuardProcess } from "../framework/guard-process.js";
 import { assertUntouched, overlaysIn, untilUntraced } from "../framework/process-state.js";
 import { RamVictim } from "../framework/ram-victim.js";
