@@ -1,4 +1,5 @@
 import type { Scenario } from "../scenario.js";
+import { crashAnywhere } from "./crash-anywhere.js";
 import { sharers, vhostNet } from "./devices.js";
 import { quiesceAuto } from "./direct-io.js";
 import { exactAddress } from "./exact-address.js";
@@ -45,6 +46,7 @@ export const allScenarios: readonly Scenario[] = [
   shareOff,
   memPath,
   vmaAttributes,
+  crashAnywhere,
   qemuOptions,
   qemuOptionsPc,
   qemuOptionsIntel,
