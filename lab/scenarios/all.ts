@@ -13,7 +13,7 @@ import { quiesceAlways, reset10 } from "./pause-and-reset.js";
 import { poisonHwpoison, poisonUffd } from "./poison-ways.js";
 import { memPath, shareOff } from "./private-ram.js";
 import { qemuOptions, qemuOptionsDimm, qemuOptionsIntel, qemuOptionsPc } from "./qemu-options.js";
-import { errorStorm, secondError } from "./second-error.js";
+import { errorDuringRecovery, errorStorm, secondError } from "./second-error.js";
 import { threePages, twoLargePages, twoVcpus } from "./several.js";
 import { stock } from "./stock.js";
 import { aoKernelLog, aoPaused, aoProactive, aoReplay } from "./untouched.js";
@@ -37,6 +37,7 @@ export const allScenarios: readonly Scenario[] = [
   aoPaused,
   aoReplay,
   secondError,
+  errorDuringRecovery,
   errorStorm,
   operatorPaused,
   guardLate,

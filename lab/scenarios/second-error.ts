@@ -1,10 +1,13 @@
 import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
+import type { ErringGuardInput } from "../erring-guard.js";
 import { describe, expectAlive, expectMachineChecks, expectOnlyLost, expectRecovered } from "../expect.js";
+import { ledgerFolder } from "../lab-guard.js";
 import type { LabSession } from "../lab-session.js";
+import { payloadFolder } from "../payload.js";
 import type { Scenario } from "../scenario.js";
 import { hex } from "../victim.js";
-import { usualVictim, type VictimConfig } from "../victim-config.js";
+import { usualVictim, type VictimConfig, victimPaths } from "../victim-config.js";
 
 const settleMs = 3000;
 
@@ -56,6 +59,44 @@ export const secondError: Scenario = {
     assert.deepEqual(guard.all("refused"), []);
     await expectAlive(lab);
     return `${describe(result)}; of the pair ${bad.length - 2} were bad when read`;
+  },
+};
+
+/** The second error comes when everything has been read, and nothing replaced yet. */
+export const errorDuringRecovery: Scenario = {
+  name: "error-during-recovery",
+  summary: "another 4 KiB goes bad between salvage and swap: it was read while it was good, and is not lost",
+  victim: usualVictim,
+  async run(lab) {
+    const { agent } = lab.host;
+    const [large] = await lab.victim.ownLargePages(1);
+    const first = (large?.gpa ?? 0) + 10 * 4096;
+    const said = await agent.must(`/lab/poison ${lab.victim.pid} ${hex(first)}`);
+    const frame = Number(/pfn=(0x[0-9a-f]+)/.exec(said)?.[1]) + 90;
+    const input: ErringGuardInput = {
+      pid: lab.victim.pid,
+      qmp: victimPaths.guardQmp,
+      ledger: ledgerFolder,
+      step: "salvaged",
+      frame,
+    };
+    await agent.must(`mkdir -p ${ledgerFolder} && mount -t ext4 -o ro /dev/vdb ${payloadFolder}`);
+    const guard = agent.spawn(
+      `exec node ${payloadFolder}/dist/lab/erring-guard.js '${JSON.stringify(input)}'`,
+    );
+    const second = await guard.out.wait("the second error", (line) => line.includes('"second"'), 120_000);
+    const recovered = await guard.out.wait("the recovery", (line) => line.includes('"recovered"'), 30_000);
+    assert.ok(
+      guard.out.lines.indexOf(second) < guard.out.lines.indexOf(recovered),
+      "the second error came first",
+    );
+    const noted = await agent.must("dmesg");
+    assert.match(noted, new RegExp(`Memory failure: ${hex(frame)}: recovery action`), "the second error");
+    const result = await lab.victim.checker.check();
+    expectOnlyLost(result, [first]);
+    await expectMachineChecks(lab, [first]);
+    await expectAlive(lab);
+    return describe(result);
   },
 };
 
