@@ -10,11 +10,11 @@ import type { salvage } from "../recovery/salvage.js";
 import type { PoisonMethod, SwapStep } from "../recovery/swap.js";
 import type { HeldThread } from "../tracee/held-thread.js";
 import type { Tracee } from "../tracee/tracee.js";
+import type { BusMasks } from "./bus-masks.js";
 import type { Journal } from "./journal.js";
 import type { Refusals } from "./refusals.js";
 import type { SharerWatch } from "./sharer-watch.js";
 import type { StaleStops } from "./stale-stop.js";
-import type { BusMask } from "./takeover.js";
 import type { TouchLog } from "./touch-log.js";
 import type { VirtualMachine } from "./virtual-machine.js";
 
@@ -44,8 +44,8 @@ export interface GuardContext {
   readonly sharers: SharerWatch;
   /** QEMU's own SIGBUS handler, as it was when the guard attached; undefined if it had none. */
   readonly busHandler: Buffer | undefined;
-  /** Which threads blocked SIGBUS when the guard attached: QEMU's main loop, iothreads, I/O workers; not its virtual CPUs. */
-  readonly busMask: BusMask;
+  /** Which threads block SIGBUS: QEMU's main loop, iothreads, I/O workers; not its virtual CPUs. */
+  readonly busMasks: BusMasks;
   /** Advice and NUMA policy of a RAM mapping, read at attach: reading them takes too long at an error. */
   readonly attributesOf: (mapping: Mapping) => RamAttributes;
   /** Large pages that were left alone: their signals are delivered at once. */

@@ -11,6 +11,7 @@ import { readHazards } from "../recovery/hazards.js";
 import { salvage as readLargePage } from "../recovery/salvage.js";
 import type { HeldThread } from "../tracee/held-thread.js";
 import { type GoneReason, Tracee } from "../tracee/tracee.js";
+import { BusMasks } from "./bus-masks.js";
 import type { GuardContext, GuardPolicy, GuardStep, StoppedAtError } from "./guard-context.js";
 import { GuardError } from "./guard-error.js";
 import { healAfterReset } from "./heal-after-reset.js";
@@ -130,7 +131,7 @@ export class Guard {
           kernel,
           sharers,
           busHandler: inventory.busHandler,
-          busMask: inventory.busMask,
+          busMasks: new BusMasks(inventory.busMasks),
           attributesOf,
           refused: new Refusals(),
           stale: new StaleStops(),

@@ -7,7 +7,7 @@ import { type LedgerWriter, openLedger } from "../ledger/ledger-writer.js";
 import { replayLedger } from "../ledger/replay.js";
 import { poisonLack } from "../linux/hwpoison.js";
 import { isQemu, readExecutable } from "../linux/procfs/process-identity.js";
-import { readStat } from "../linux/procfs/stat.js";
+import { type ProcessStat, readStat } from "../linux/procfs/stat.js";
 import { readStatus } from "../linux/procfs/status.js";
 import type { QuiescePolicy } from "../recovery/plan.js";
 import type { PoisonMethod } from "../recovery/swap.js";
@@ -40,7 +40,7 @@ export interface OpenGuardOptions {
  */
 export async function openGuard(options: OpenGuardOptions): Promise<Guard> {
   const { pid, sink } = options;
-  const { startTime } = readStat(pid);
+  const { startTime } = readLiving(pid);
   refuseOthers(pid);
   refuseExempt(pid);
   if (options.poisonWith === "hwpoison") refuseWithoutPoison();
@@ -53,6 +53,7 @@ export async function openGuard(options: OpenGuardOptions): Promise<Guard> {
     try {
       findGadgets(pid);
       recordAttachment(ledger, pid, startTime);
+      if (ledger.tornTail !== null) journal.tell(tornWarning(ledger.path, ledger.tornTail.bytes));
       if (vm === undefined) journal.tell(noQmp);
       if (options.fill === "lazy") journal.tell(noLazyFill);
       const guard = Guard.start(
@@ -94,6 +95,46 @@ const noLazyFill = {
   message: "This version fills replacements eagerly only; --fill lazy is treated as eager",
 } as const;
 
+function tornWarning(path: string, bytes: number): { event: "warning"; code: string; message: string } {
+  return {
+    event: "warning",
+    code: "HM_LEDGER_TORN",
+    message: `The last line of the ledger ${path} had no end: ${bytes} bytes were cut off. Nothing was done because of them`,
+  };
+}
+
+/** @throws GuardError HM_NO_SUCH_PROCESS; LinuxError */
+function readLiving(pid: number): ProcessStat {
+  let stat: ProcessStat | undefined;
+  try {
+    stat = readStat(pid);
+  } catch (error) {
+    if (!isGoneFile(error)) throw error;
+  }
+  if (stat !== undefined && stat.state !== "X" && !(stat.state === "Z" && readStatus(pid).threads <= 1))
+    return stat;
+  throw new GuardError("HM_NO_SUCH_PROCESS", `There is no process ${pid}`, {
+    present:
+      stat === undefined ? "no such id" : "a process that has ended and waits for its parent to notice",
+    expected: "the id of a running QEMU process",
+    remedy: "`pgrep -a qemu` lists candidates",
+  });
+}
+
+function isGoneFile(error: unknown): boolean {
+  return error instanceof HugemendError && error.code === "HM_PROC_GONE";
+}
+
+/** A kernel thread has no executable. */
+function describeExecutable(pid: number): string {
+  try {
+    return readExecutable(pid);
+  } catch (error) {
+    if (!isGoneFile(error)) throw error;
+    return `the kernel thread ${readStat(pid).comm}`;
+  }
+}
+
 /** @throws GuardError HM_GUARD_NOT_QEMU, HM_GUARD_ALREADY_TRACED; LinuxError HM_PROC_GONE */
 function refuseOthers(pid: number): void {
   const { tracerPid, tgid } = readStatus(pid);
@@ -104,7 +145,7 @@ function refuseOthers(pid: number): void {
   }
   if (!isQemu(pid)) {
     throw new GuardError("HM_GUARD_NOT_QEMU", `Process ${pid} is not QEMU`, {
-      present: readExecutable(pid),
+      present: describeExecutable(pid),
       expected: "qemu-system-…, qemu-kvm or kvm, or a process that owns a KVM virtual machine",
       remedy: "`pgrep qemu` lists candidates",
     });

@@ -19,13 +19,9 @@ export function restoreBusHandler(guard: GuardContext, remote: RemoteCalls, forc
   if (guard.busHandler === undefined) return;
   const gone = handlerIsGone(guard, remote.tid);
   if (gone) writeSignalHandler(remote, signal.SIGBUS, guard.busHandler);
-  // A virtual CPU must never block it: the error of a lost page would then end QEMU instead of reaching the guest.
-  if (forced && blockedBus(guard, remote.tid, gone)) remote.signalMask |= signalBit(signal.SIGBUS);
-}
-
-/** A thread that is older than the guard is known; of a younger one the handler that went with its signal tells. */
-function blockedBus({ busMask }: GuardContext, tid: number, handlerGone: boolean): boolean {
-  return busMask.get(tid) === "blocked" || (handlerGone && !busMask.has(tid));
+  if (guard.busMasks.settle(remote.tid, forced, gone, performance.now())) {
+    remote.signalMask |= signalBit(signal.SIGBUS);
+  }
 }
 
 /**
@@ -36,7 +32,8 @@ function blockedBus({ busMask }: GuardContext, tid: number, handlerGone: boolean
  */
 export function releaseToRepeat(guard: GuardContext, held: HeldThread): void {
   try {
-    if (held.canDeliver && (busHandlerIsGone(guard, held) || guard.busMask.get(held.tid) === "blocked")) {
+    const { canDeliver, tid } = held;
+    if (canDeliver && (busHandlerIsGone(guard, held) || guard.busMasks.owes(tid, performance.now()))) {
       using remote = held.borrow();
       restoreBusHandler(guard, remote, true);
     }

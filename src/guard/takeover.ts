@@ -8,9 +8,7 @@ import { findOverlays, type PlacedOverlay } from "../recovery/classify.js";
 import { readLeftovers } from "../recovery/leftovers.js";
 import { readSignalHandler } from "../tracee/signal-handler.js";
 import type { Tracee } from "../tracee/tracee.js";
-
-/** Whether each thread blocked SIGBUS when the guard attached, by thread id. */
-export type BusMask = ReadonlyMap<number, "blocked" | "open">;
+import type { BusMask } from "./bus-masks.js";
 
 /** See the head of the file. */
 export interface Inventory {
@@ -20,7 +18,8 @@ export interface Inventory {
   readonly removed: number;
   /** QEMU's SIGBUS handler; undefined if it has none. */
   readonly busHandler: Buffer | undefined;
-  readonly busMask: BusMask;
+  /** What each thread did with SIGBUS when the guard attached, by thread id. */
+  readonly busMasks: ReadonlyMap<number, BusMask>;
 }
 
 /**
@@ -33,11 +32,11 @@ export function takeInventory(tracee: Tracee): Inventory {
   const { placed, stray } = findOverlays(readMaps(pid));
   const leaked = readLeftovers(pid);
   const caught = hasSignal(readStatus(pid).sigCgt, signal.SIGBUS);
-  const busMask: BusMask = new Map(
+  const busMasks = new Map<number, BusMask>(
     tracee.threadIds.map((tid) => [tid, blocksBus(pid, tid) ? "blocked" : "open"]),
   );
   if (stray.length === 0 && leaked.length === 0 && !caught)
-    return { placed, removed: 0, busHandler: undefined, busMask };
+    return { placed, removed: 0, busHandler: undefined, busMasks };
   const held = tracee.holdAny();
   try {
     using remote = held.borrow();
@@ -50,7 +49,7 @@ export function takeInventory(tracee: Tracee): Inventory {
       // SAFETY: name or features say that a guard made it; placed overlays hold their own reference, markers outlive theirs.
       remote.call("close", fd);
     }
-    return { placed, removed: stray.length + leaked.length, busHandler, busMask };
+    return { placed, removed: stray.length + leaked.length, busHandler, busMasks };
   } finally {
     held.withhold();
   }

@@ -1,0 +1,40 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { BusMasks } from "./bus-masks.js";
+
+const MAIN = 1;
+const CPU = 2;
+const YOUNG = 3;
+const masks = (): BusMasks => new BusMasks(new Map([[MAIN, "blocked"] as const, [CPU, "open"] as const]));
+
+test("a thread known to block SIGBUS blocks it again, a virtual CPU never does", () => {
+  const known = masks();
+  assert.equal(known.settle(MAIN, true, true, 0), true);
+  assert.equal(known.settle(MAIN, true, false, 0), true);
+  assert.equal(known.settle(CPU, true, true, 0), false);
+  assert.equal(known.settle(CPU, true, false, 0), false);
+});
+
+test("a young thread is recognised by the handler that went with its signal", () => {
+  assert.equal(masks().settle(YOUNG, true, true, 0), true);
+  assert.equal(masks().settle(YOUNG, true, false, 0), false);
+});
+
+test("a young thread is recognised although the handler was put back before its stop was seen", () => {
+  for (const [other, stopped] of [
+    [MAIN, false],
+    [CPU, true],
+  ] as const) {
+    const books = masks();
+    assert.equal(books.settle(other, stopped, true, 0), false, "not that thread's doing");
+    assert.equal(books.owes(YOUNG, 1), true);
+    assert.equal(books.settle(YOUNG, true, false, 1), true);
+    assert.equal(books.settle(YOUNG, true, false, 2), false, "once");
+  }
+});
+
+test("a debt that nobody claims is forgotten", () => {
+  const books = masks();
+  books.settle(MAIN, false, true, 0);
+  assert.equal(books.settle(YOUNG, true, false, 5000), false);
+});

@@ -1,0 +1,54 @@
+/**
+ * Which threads block SIGBUS. The kernel does not leave it to be asked: a SIGBUS forced on a thread that blocks it resets the
+ * handler to SIG_DFL for the whole process and unblocks the signal in that thread (kernel/signal.c force_sig_info_to_task), so
+ * at its stop the thread's mask says nothing any more.
+ *
+ * Threads that are older than the guard are known. A younger one is recognised by the handler that went with its signal, even if
+ * the handler was put back for another thread's sake before its stop was seen. A virtual CPU must never be taken for one: the
+ * error of a lost page would no longer reach the guest.
+ */
+
+/** What a thread did with SIGBUS when the guard attached. */
+export type BusMask = "blocked" | "open";
+
+/** A stop is seen within milliseconds; what is older belongs to a thread that has ended. */
+const DEBT_MS = 2000;
+
+/** See the head of the file. */
+export class BusMasks {
+  readonly #known: ReadonlyMap<number, BusMask>;
+  /** When the handler was put back although the thread that had lost it was not seen yet. */
+  #debts: number[] = [];
+
+  /** @param known threads that are older than the guard, by thread id */
+  constructor(known: ReadonlyMap<number, BusMask>) {
+    this.#known = known;
+  }
+
+  /** Whether a thread is known to block SIGBUS. */
+  blocks(tid: number): boolean {
+    return this.#known.get(tid) === "blocked";
+  }
+
+  /** Whether a thread that stopped for SIGBUS may have to block it again, although the handler is in place. */
+  owes(tid: number, now: number): boolean {
+    this.#debts = this.#debts.filter((since) => now - since < DEBT_MS);
+    return this.blocks(tid) || (this.#debts.length > 0 && !this.#known.has(tid));
+  }
+
+  /**
+   * Says whether a thread must block SIGBUS again, and keeps the books.
+   *
+   * @param tid the borrowed thread
+   * @param stopped whether it stopped for SIGBUS itself
+   * @param handlerGone whether the handler was found reset
+   * @param now milliseconds on any steady clock
+   */
+  settle(tid: number, stopped: boolean, handlerGone: boolean, now: number): boolean {
+    const known = this.#known.get(tid);
+    const culprit = stopped && (this.owes(tid, now) || (handlerGone && known === undefined));
+    if (culprit && !handlerGone) this.#debts.shift();
+    if (!culprit && handlerGone) this.#debts.push(now);
+    return culprit;
+  }
+}
