@@ -6,6 +6,7 @@ import { exactAddress } from "./exact-address.js";
 import { arVcpu } from "./first-access.js";
 import { gig } from "./gig.js";
 import { handlerRestored } from "./handler-restored.js";
+import { modelReplay } from "./model-replay.js";
 import { onePageScenarios } from "./one-page.js";
 import { guardKilled, guardLate, operatorPaused, reportedFirst } from "./order-of-events.js";
 import { confined, memfd } from "./other-machines.js";
@@ -48,6 +49,7 @@ export const allScenarios: readonly Scenario[] = [
   memPath,
   vmaAttributes,
   crashAnywhere,
+  modelReplay,
   qemuOptions,
   qemuOptionsPc,
   qemuOptionsIntel,
