@@ -23,7 +23,7 @@ export interface HostKind {
 /** Pages of 2 MiB. */
 export const usualHost: HostKind = { id: "host", ram: "2G", pools: "hugepages=300" };
 /** One page of 1 GiB, and memory for a replacement. */
-export const gigHost: HostKind = { id: "host-gig", ram: "4G", pools: "hugepagesz=1G hugepages=1" };
+export const gigHost: HostKind = { id: "gig-host", ram: "4G", pools: "hugepagesz=1G hugepages=1" };
 
 /** Size of the payload disk in bytes. L1 learns it at boot, so it is the same for every payload. */
 export const payloadBytes: number = 96 * 2 ** 20;
@@ -118,7 +118,7 @@ export class LabHost implements AsyncDisposable {
       if (start.stateFile !== undefined) await resume(qmp, start.stateFile);
       const agent = await AgentClient.open(
         join(folder, "agent"),
-        start.stateFile === undefined ? 90_000 : 30_000,
+        start.stateFile === undefined ? 90_000 : 60_000,
       );
       return new LabHost(child, folder, agent, qmp, callOff);
     } catch (error) {
@@ -151,7 +151,7 @@ export class LabHost implements AsyncDisposable {
       else this.#child.once("exit", () => done());
     });
     this.#child.kill("SIGKILL");
-    await within("the end of the lab host's emulator", 20_000, ended);
+    await within("the end of the lab host's emulator", 60_000, ended);
     this.#callOff();
     rmSync(this.#folder, { recursive: true, force: true });
   }
@@ -203,7 +203,7 @@ async function openQmp(path: string): Promise<QmpLines> {
       socket.on("data", (bytes: Buffer) => qmp.log.push(bytes.toString()));
       socket.on("error", () => {});
       socket.on("close", () => qmp.log.end(new LabHostLost("The lab host's emulator has ended")));
-      await qmp.greet(20_000);
+      await qmp.greet(60_000);
       return qmp;
     }
     if (tries > 200) throw new LabHostLost("The lab host's emulator did not start; see l1-emulator.log");
@@ -224,7 +224,7 @@ async function setIgnoreShared(qmp: QmpLines): Promise<void> {
 async function resume(qmp: QmpLines, stateFile: string): Promise<void> {
   await setIgnoreShared(qmp);
   await qmp.execute("migrate-incoming", { uri: `file:${stateFile}` });
-  const until = Date.now() + 30_000;
+  const until = Date.now() + 60_000;
   while ((await qmp.status()) === "inmigrate") {
     if (Date.now() > until) throw new LabHostLost("The lab host's snapshot could not be loaded");
     await new Promise((done) => setTimeout(done, 20));

@@ -22,7 +22,7 @@ export interface Snapshot {
 
 /** A lab host that has just booted. */
 export async function hostSnapshot(progress: Progress, image: LabImage, host: HostKind): Promise<Snapshot> {
-  const text = `booting the lab ${host.id}`;
+  const text = `booting the lab host (${host.ram})`;
   return snapshot(progress, image, host.id, hostMachine(host), text, async (folder, logs) => {
     const { ramFile, stateFile } = filesOf(folder);
     await using lab = await LabHost.start({
