@@ -12,12 +12,18 @@ export const ledgerFolder = "/run/ledger";
 export interface GuardChoices {
   readonly extra: readonly string[];
   readonly blind: boolean;
+  /** What it reads as the kernel's release, in place of the real one. */
+  readonly release?: string;
   readonly killAt?: string;
 }
 
 /** In a mount namespace of the guard's own, so that only it sees nothing. */
 const blindfold =
   "umount -l /sys/kernel/tracing; umount -l /sys/kernel/debug; mount -o bind /dev/null /dev/kmsg";
+
+function disguise(release: string): string {
+  return `echo ${release} > /run/osrelease; mount -o bind /run/osrelease /proc/sys/kernel/osrelease`;
+}
 
 /** An event as `hugemend guard --json` prints it. */
 export type GuardEvent = Readonly<Record<string, unknown>> & { readonly event: string };
@@ -43,7 +49,7 @@ export class LabGuard {
   static async start(
     agent: AgentClient,
     pid: number,
-    { extra, blind, killAt }: GuardChoices,
+    { extra, blind, release, killAt }: GuardChoices,
     onText: (stream: "out" | "err", text: string) => void,
   ): Promise<LabGuard> {
     const argv = [
@@ -67,7 +73,8 @@ export class LabGuard {
             quiesce: extra.includes("always") ? "always" : "auto",
             killAt,
           });
-    const inner = blind ? `exec busybox unshare -m sh -c '${blindfold}; ${run}'` : run;
+    const masks = [...(blind ? [blindfold] : []), ...(release === undefined ? [] : [disguise(release)])];
+    const inner = masks.length > 0 ? `exec busybox unshare -m sh -c '${[...masks, run].join("; ")}'` : run;
     const channel = agent.spawn(`mkdir -p ${ledgerFolder}; ${inner}`, onText);
     const guard = new LabGuard(channel);
     try {
@@ -100,7 +107,7 @@ export class LabGuard {
    */
   async waitFor(
     name: string,
-    timeoutMs = 30_000,
+    timeoutMs = 60_000,
     match: (event: GuardEvent) => boolean = () => true,
   ): Promise<GuardEvent> {
     const wanted = (line: string): boolean => {
@@ -114,7 +121,7 @@ export class LabGuard {
   }
 
   /** Waits for so many events of a name. */
-  async waitForCount(name: string, count: number, timeoutMs = 30_000): Promise<GuardEvent[]> {
+  async waitForCount(name: string, count: number, timeoutMs = 60_000): Promise<GuardEvent[]> {
     let seen = 0;
     await this.waitFor(name, timeoutMs, () => ++seen >= count);
     return this.all(name);
@@ -126,7 +133,7 @@ export class LabGuard {
   }
 
   /** Waits for its end. */
-  ended(timeoutMs = 20_000): Promise<ChannelEnd> {
+  ended(timeoutMs = 60_000): Promise<ChannelEnd> {
     return this.#channel.wait(timeoutMs);
   }
 }

@@ -52,6 +52,11 @@ export class LabSession implements AsyncDisposable {
     return this.#startGuard({ extra, blind: true });
   }
 
+  /** One that takes the kernel for another release. */
+  disguisedGuard(release: string): Promise<LabGuard> {
+    return this.#startGuard({ extra: [], blind: false, release });
+  }
+
   /** One that ends itself with SIGKILL at a step of its walk. */
   doomedGuard(killAt: string, extra: readonly string[] = []): Promise<LabGuard> {
     return this.#startGuard({ extra, blind: false, killAt });
@@ -87,7 +92,7 @@ export class LabSession implements AsyncDisposable {
     ];
     for (const [name, command] of files) {
       try {
-        const { stdout } = await this.host.agent.run(command, 10_000);
+        const { stdout } = await this.host.agent.run(command, 60_000);
         writeFileSync(join(this.logs, name), stdout);
       } catch {
         return; // The lab host hangs or is gone; its console is in l1-console.log anyway.

@@ -6,7 +6,9 @@ import { exactAddress } from "./exact-address.js";
 import { arVcpu } from "./first-access.js";
 import { gig } from "./gig.js";
 import { handlerRestored } from "./handler-restored.js";
+import { migration } from "./migration.js";
 import { modelReplay } from "./model-replay.js";
+import { oldKernel } from "./old-kernel.js";
 import { onePageScenarios } from "./one-page.js";
 import { guardKilled, guardLate, operatorPaused, reportedFirst } from "./order-of-events.js";
 import { confined, memfd } from "./other-machines.js";
@@ -50,6 +52,8 @@ export const allScenarios: readonly Scenario[] = [
   vmaAttributes,
   crashAnywhere,
   modelReplay,
+  migration,
+  oldKernel,
   qemuOptions,
   qemuOptionsPc,
   qemuOptionsIntel,
