@@ -21,6 +21,8 @@ export interface RamBlock {
 const HEADER = /^ *Block Name +PSize +Offset +Used +Total/;
 const ROW =
   /^ *(\S.*?) +([0-9.]{1,8}) (B|KiB|MiB|GiB|TiB) +0x([0-9a-f]{1,16}) 0x([0-9a-f]{1,16}) 0x([0-9a-f]{1,16})(?: +0x([0-9a-f]{1,16}))?(?: +r[ow])?$/;
+/** A piece of a passed-through device's own memory (hw/vfio/region.c) has no name. It is no RAM. */
+const NAMELESS = /^ +[0-9.]{1,8} (?:B|KiB|MiB|GiB|TiB) +0x[0-9a-f]{1,16} 0x[0-9a-f]{1,16} 0x/;
 const UNITS: Readonly<Record<string, number>> = {
   B: 1,
   KiB: 2 ** 10,
@@ -34,7 +36,7 @@ const ADDRESS_SPACE = 1n << 64n;
 
 /**
  * @param text the answer
- * @returns the blocks in QEMU's order; names are unique, and no two overlap in host memory
+ * @returns the blocks that have a name, in QEMU's order; names are unique, and no two overlap in host memory
  * @throws QemuError HM_QEMU_RAM_BLOCKS for anything else than such a table
  */
 export function parseRamBlocks(text: string): readonly RamBlock[] {
@@ -42,7 +44,7 @@ export function parseRamBlocks(text: string): readonly RamBlock[] {
   if (!HEADER.test(header)) throw unreadable("no table of RAM blocks", header);
   const blocks = new Map<string, RamBlock>();
   for (const row of rows) {
-    if (row.trim() === "") continue;
+    if (row.trim() === "" || NAMELESS.test(row.slice(0, MAX_ROW))) continue;
     const block = parseRow(row);
     if (blocks.has(block.name)) throw unreadable("a RAM block twice", row);
     blocks.set(block.name, block);

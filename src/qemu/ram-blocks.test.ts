@@ -84,6 +84,12 @@ test("the table of QEMU 7.2 has no addresses", () => {
   ]);
 });
 
+test("memory of a passed-through device, which has no name, is left out", () => {
+  const nameless =
+    "                            4 KiB  0x00000000100c0000 0x0000000000004000 0x0000000000004000 0x00007f5eec64c000  rw\n";
+  assert.deepEqual(parseRamBlocks(`${BLOCKS_10}${nameless}${nameless}`), parseRamBlocks(BLOCKS_10));
+});
+
 test("two devices with the same region name give no section rather than a wrong one", () => {
   const row = (slot: number) =>
     `   0000:00:0${slot}.0/vga.vram    4 KiB  0x0000000000000000 0x0000000001000000 0x0000000001000000 0x00007f000${slot}000000  rw\n`;
