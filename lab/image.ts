@@ -25,7 +25,7 @@ import type { Progress } from "./progress.js";
 const recipe = 3;
 const hostModules = ["virtio_blk", "crc32c_generic", "ext4", "overlay", "kvm-amd", "hwpoison-inject"];
 /** Loaded by the scenarios that need them, with `loadModules` of victim-config.ts. */
-const extraHostModules = ["loop", "dm-delay", "tun", "vhost_net"];
+const extraHostModules = ["loop", "dm-delay", "tun", "vhost_net", "vfio_iommu_type1", "vfio-pci"];
 const victimModules = ["pvpanic", "pvpanic-pci", "virtio_blk", "virtio_net"];
 
 /** All that a lab host boots from. */

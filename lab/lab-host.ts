@@ -18,12 +18,29 @@ export interface HostKind {
   readonly ram: string;
   /** The pools of large pages, as kernel arguments. */
   readonly pools: string;
+  /** Devices more than the usual ones, and what they need of the kernel. */
+  readonly devices?: { readonly arguments: readonly string[]; readonly kernel: string };
 }
 
 /** Pages of 2 MiB. */
 export const usualHost: HostKind = { id: "host", ram: "2G", pools: "hugepages=300" };
 /** One page of 1 GiB, and memory for a replacement. */
 export const gigHost: HostKind = { id: "gig-host", ram: "4G", pools: "hugepagesz=1G hugepages=1" };
+
+/** A PCI device to pass through, behind an IOMMU. The lab host's own virtio devices go past that. */
+export const iommuHost: HostKind = {
+  ...usualHost,
+  id: "host-iommu",
+  devices: {
+    arguments: [
+      ...["-device", "intel-iommu"],
+      ...["-device", "virtio-rng-pci,addr=0x10,iommu_platform=on,disable-legacy=on"],
+    ],
+    kernel: "intel_iommu=on",
+  },
+};
+/** Address of that device in the lab host. */
+export const spareDevice = "0000:00:10.0";
 
 /** Size of the payload disk in bytes. L1 learns it at boot, so it is the same for every payload. */
 export const payloadBytes: number = 96 * 2 ** 20;
@@ -39,11 +56,12 @@ function machineOf(kind: HostKind): string[] {
     ["-cpu", "EPYC-Rome,+svm"],
     ["-smp", "1"],
     ["-m", kind.ram],
+    kind.devices?.arguments ?? [],
   ].flat();
 }
 
 function kernelArguments(kind: HostKind): string {
-  return `console=ttyS0 quiet loglevel=4 nokaslr mitigations=off tsc=reliable random.trust_cpu=on audit=0 apparmor=0 selinux=0 ${kind.pools} panic=5`;
+  return `console=ttyS0 quiet loglevel=4 nokaslr mitigations=off tsc=reliable random.trust_cpu=on audit=0 apparmor=0 selinux=0 ${[kind.pools, kind.devices?.kernel ?? ""].join(" ").trim()} panic=5`;
 }
 
 /** What a snapshot depends on besides image and payload size. */

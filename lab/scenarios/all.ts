@@ -1,6 +1,6 @@
 import type { Scenario } from "../scenario.js";
 import { crashAnywhere } from "./crash-anywhere.js";
-import { sharers, vhostNet } from "./devices.js";
+import { dmaPinned, sharers, vhostNet } from "./devices.js";
 import { quiesceAuto } from "./direct-io.js";
 import { exactAddress } from "./exact-address.js";
 import { arVcpu } from "./first-access.js";
@@ -65,4 +65,5 @@ export const allScenarios: readonly Scenario[] = [
   poisonHwpoison,
   vhostNet,
   sharers,
+  dmaPinned,
 ];

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describe, expectAlive, expectMachineChecks, expectOnlyLost, expectRecovered } from "../expect.js";
 import { disks, net, roundsMore, startDisk, startNet, stopDisks, stopNet } from "../guest-traffic.js";
 import type { LabGuard } from "../lab-guard.js";
+import { iommuHost, spareDevice } from "../lab-host.js";
 import type { LabSession } from "../lab-session.js";
 import type { Scenario } from "../scenario.js";
 import { loadModules, usualVictim, type VictimConfig } from "../victim-config.js";
@@ -97,6 +98,46 @@ export const sharers: Scenario = {
     );
     await expectAlive(lab);
     return `${result}; ${String(refused["code"])}; ${end.rounds} rounds of disk I/O, ${end.wrong} wrong`;
+  },
+};
+
+const device = `/sys/bus/pci/devices/${spareDevice}`;
+
+/** A PCI device of the lab host is the guest's own: VFIO holds all of its RAM for it, through a real IOMMU mapping. */
+const pinnedVictim: VictimConfig = {
+  ...usualVictim,
+  id: "pinned",
+  host: iommuHost,
+  prepare: [
+    loadModules("vfio_iommu_type1", "vfio-pci"),
+    `{ [ ! -e ${device}/driver ] || echo ${spareDevice} > ${device}/driver/unbind; }`,
+    `echo vfio-pci > ${device}/driver_override && echo ${spareDevice} > /sys/bus/pci/drivers_probe`,
+    // Without interrupt remapping VFIO wants to be told that the guest is trusted.
+    "echo Y > /sys/module/vfio_iommu_type1/parameters/allow_unsafe_interrupts",
+  ].join(" && "),
+  extra: `-device vfio-pci,host=${spareDevice}`,
+};
+
+/** Memory that a device may hold. */
+export const dmaPinned: Scenario = {
+  name: "dma-pinned",
+  summary:
+    "a PCI device is passed through and VFIO holds the RAM: warned at attach, refused at the error, nothing worse than stock",
+  victim: pinnedVictim,
+  async run(lab) {
+    const guard = await lab.guard();
+    await expectWarning(guard, "HM_RAM_PINNED", "/dev/vfio/vfio");
+    const { bad, base } = await place(lab);
+    const before = await mappings(lab);
+    await lab.victim.poison([bad]);
+    const result = await checkAround(lab, base);
+    const refused = await guard.waitFor("refused");
+    assert.equal(refused["code"], "HM_PLAN_PINNED");
+    assert.match(String(refused["message"]), /\/dev\/vfio\/vfio/);
+    assert.deepEqual(guard.all("recovered"), []);
+    assert.equal(await mappings(lab), before, "mappings of the RAM, before and after");
+    await expectAlive(lab);
+    return `${result}; ${String(refused["code"])}`;
   },
 };
 

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, expectAlive, expectMachineChecks, expectOnlyLost, expectRecovered } from "../expect.js";
 import type { LabSession } from "../lab-session.js";
+import { payloadFolder } from "../payload.js";
 import type { Scenario } from "../scenario.js";
 import { filledMib, filledPages, usualVictim, type VictimConfig } from "../victim-config.js";
 
@@ -26,6 +27,7 @@ export const poisonHwpoison: Scenario = {
     const said = await lose(lab, ["--poison-with", "hwpoison"]);
     const log = await lab.host.agent.must("dmesg");
     assert.match(log, /Injecting memory failure for pfn/, "the guard used MADV_HWPOISON");
+    await survivesItsOwnPoison(lab);
     const qemu = await lab.victim.injected();
     assert.ok(qemu.ar >= 3, `QEMU told the guest of ${qemu.ar} accesses`);
     await lab.host.agent.must("echo 0 > /proc/sys/vm/nr_hugepages", 10_000);
@@ -39,6 +41,23 @@ export const poisonHwpoison: Scenario = {
     return `${said}; after a reboot ${ok} intact`;
   },
 };
+
+/**
+ * The kernel kills nobody over a page that was never written, as the guard's lost pages are. Over a written one it forces SIGBUS on the
+ * process that poisons it; the same function must survive that too.
+ */
+async function survivesItsOwnPoison(lab: LabSession): Promise<void> {
+  const program = [
+    `import { poisonPages } from "${payloadFolder}/dist/src/linux/hwpoison.js";`,
+    'import { openSync, readSync, writeSync } from "node:fs";',
+    'const file = openSync("/dev/shm/poison", "w+");',
+    "writeSync(file, Buffer.alloc(4096, 1));",
+    "poisonPages(file, [0], 4096);",
+    'try { readSync(file, Buffer.alloc(1), 0, 1, 0); } catch (error) { console.log("survived", error.code); }',
+  ].join("\n");
+  const said = await lab.host.agent.must(`node --input-type=module <<'END'\n${program}\nEND`, 60_000);
+  assert.equal(said.trim(), "survived EIO", "a process that poisons a page it has written");
+}
 
 async function lose(lab: LabSession, extra: readonly string[]): Promise<string> {
   const guard = await lab.guard(extra);

@@ -25,10 +25,10 @@ export function poisonLack(): string | undefined {
 /**
  * Poisons pages of a file that no other process maps yet: one that does could be told at once (mm/memory-failure.c collect_procs).
  *
- * The kernel answers with a SIGBUS forced on the calling thread (kill_proc: the error is "action required" for whoever injects it).
- * It is delivered on the way out of the call, not at an instruction that would fault again, so a handler that does nothing is all
- * that is needed; libuv's is one, in C, and runs no JavaScript. It stands only during these calls: for a real fault of ours it would
- * be wrong.
+ * Over a page that was written the kernel forces SIGBUS on the calling thread (mm/memory-failure.c kill_procs: the error is "action
+ * required" for whoever injects it); over a clean one it does not (tried). The signal is delivered on the way out of the call, not at
+ * an instruction that would fault again, so a handler that does nothing is all that is needed; libuv's is one, in C, and runs no
+ * JavaScript. It stands only during these calls: for a real fault of ours it would be wrong.
  *
  * @param descriptor of the file, open for reading and writing
  * @param offsets of the pages
