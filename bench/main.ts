@@ -1,10 +1,10 @@
-/** `npm run bench [-- --json]`: measures, compares, fails if a promise is broken. */
+/** `npm run bench [-- --json]`: measures, compares, fails if a promise is broken. Exit code 2: nothing could be measured. */
 
+import { messageOf } from "../src/errors.js";
 import { benchDetach } from "./detach.js";
 import type { Metric } from "./metric.js";
+import { whyNotHere } from "./preflight.js";
 import { benchRecovery } from "./recovery.js";
-
-const json = process.argv.includes("--json");
 
 function row(metric: Metric): string {
   const { metric: name, value, unit, baseline, ratio, limit } = metric;
@@ -14,12 +14,30 @@ function row(metric: Metric): string {
   return `${name.padEnd(16)}${numbers}${ratio.toFixed(2).padStart(8)}  ${verdict}\n`;
 }
 
-const progress = (text: string): void => void process.stderr.write(`bench: ${text}\n`);
-const metrics = [...(await benchRecovery(progress)), ...(await benchDetach(progress))];
-if (!json)
-  process.stdout.write(
-    `${"metric".padEnd(16)}${"value".padStart(16)}${"baseline".padStart(16)}${"ratio".padStart(8)}\n`,
-  );
-for (const metric of metrics) process.stdout.write(json ? `${JSON.stringify(metric)}\n` : row(metric));
-const broken = metrics.filter(({ ratio, limit }) => limit !== undefined && ratio > limit);
-process.exitCode = broken.length > 0 ? 1 : 0;
+function say(text: string): void {
+  process.stderr.write(`bench: ${text}\n`);
+}
+
+async function measure(): Promise<Metric[]> {
+  const obstacle = whyNotHere();
+  if (obstacle !== undefined) throw new Error(obstacle);
+  return [...(await benchRecovery(say)), ...(await benchDetach(say))];
+}
+
+async function main(json: boolean): Promise<number> {
+  let metrics: Metric[];
+  try {
+    metrics = await measure();
+  } catch (error) {
+    say(`cannot measure: ${messageOf(error)}`);
+    return 2;
+  }
+  if (!json)
+    process.stdout.write(
+      `${"metric".padEnd(16)}${"value".padStart(16)}${"baseline".padStart(16)}${"ratio".padStart(8)}\n`,
+    );
+  for (const metric of metrics) process.stdout.write(json ? `${JSON.stringify(metric)}\n` : row(metric));
+  return metrics.some(({ ratio, limit }) => limit !== undefined && ratio > limit) ? 1 : 0;
+}
+
+process.exitCode = await main(process.argv.includes("--json"));
