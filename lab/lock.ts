@@ -1,13 +1,16 @@
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { dirname } from "node:path";
+import { createHash } from "node:crypto";
+import { mkdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
+import { createServer, type Server } from "node:net";
+import { basename, dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 
 /**
- * Runs `work` while holding a lock that other processes respect. The lock is a file that names its holder; a holder that died without
- * taking it away is noticed and its lock taken over.
+ * Runs `work` while holding a lock that other processes respect. The lock is an abstract Unix socket (unix(7)), named after the path:
+ * the kernel lets one process bind it and frees it when that process ends, however it ends, so there is no stale lock to judge. The
+ * file at the path only tells those who wait who holds it.
  *
- * @param path the lock file
- * @param waiting called once when somebody else holds the lock, with the holder's pid
+ * @param path the file that names the holder
+ * @param waiting called once when somebody else holds the lock, with the holder's pid (0 while it has not said it yet)
  * @param work what to do under the lock
  */
 export async function withLock<T>(
@@ -16,51 +19,52 @@ export async function withLock<T>(
   work: () => Promise<T>,
 ): Promise<T> {
   mkdirSync(dirname(path), { recursive: true });
-  const me = `${process.pid} ${startTime(process.pid)}`;
+  const name = socketName(path);
   let told = false;
-  while (!claim(path, me)) {
-    const holder = readHolder(path);
-    if (holder === undefined) continue;
-    if (startTime(holder.pid) !== holder.start) {
-      rmSync(path, { force: true });
-      continue;
-    }
-    if (!told) waiting(holder.pid);
+  let server = await claim(name);
+  while (server === undefined) {
+    if (!told) waiting(holderOf(path));
     told = true;
     await sleep(200);
+    server = await claim(name);
   }
   try {
+    writeFileSync(path, String(process.pid));
     return await work();
   } finally {
+    // Only the holder touches the file, and it still is the holder.
     rmSync(path, { force: true });
+    await release(server);
   }
 }
 
-function claim(path: string, text: string): boolean {
-  try {
-    writeFileSync(path, text, { flag: "wx" });
-    return true;
-  } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "EEXIST") return false;
-    throw error;
-  }
+/** The same for every spelling of a path; at most 107 characters fit (unix(7)). */
+function socketName(path: string): string {
+  const real = join(realpathSync(dirname(path)), basename(path));
+  return `\0hugemend-lab-${createHash("sha256").update(real).digest("hex")}`;
 }
 
-function readHolder(path: string): { pid: number; start: string } | undefined {
+function claim(name: string): Promise<Server | undefined> {
+  return new Promise((done, failed) => {
+    const server = createServer((stranger) => stranger.destroy());
+    server.once("listening", () => done(server));
+    server.once("error", (error) =>
+      "code" in error && error.code === "EADDRINUSE" ? done(undefined) : failed(error),
+    );
+    server.listen(name);
+  });
+}
+
+function release(server: Server): Promise<void> {
+  return new Promise((done) => {
+    server.close(() => done());
+  });
+}
+
+function holderOf(path: string): number {
   try {
-    const [pid = "", start = ""] = readFileSync(path, "utf8").split(" ");
-    return { pid: Number(pid), start };
+    return Number.parseInt(readFileSync(path, "utf8"), 10) || 0;
   } catch {
-    return undefined; // It was released just now.
-  }
-}
-
-/** A process's start time in clock ticks (proc(5), stat field 22), which tells it from a later one of the same pid; "" when it is gone. */
-function startTime(pid: number): string {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-    return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19] ?? "";
-  } catch {
-    return "";
+    return 0; // It has not written it yet, or has just removed it.
   }
 }
