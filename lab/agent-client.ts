@@ -5,7 +5,10 @@ import { FrameReader, packFrame } from "./frame.js";
 import { LabError, LabHostLost } from "./lab-error.js";
 
 /** The agent beats twice a second of its own time; under a heavily loaded L0 a beat may come late. */
-const silenceMs = 30_000;
+const silenceMs = 60_000;
+
+/** How long the emulator may take to open its socket. */
+const dialMs = 60_000;
 
 /** The outcome of a command. */
 export interface RunResult {
@@ -92,7 +95,7 @@ export class AgentClient {
   }
 
   /** Runs a shell command to its end. @throws LabError `HM_LAB_TIMEOUT` */
-  async run(command: string, timeoutMs = 30_000): Promise<RunResult> {
+  async run(command: string, timeoutMs = 60_000): Promise<RunResult> {
     const channel = this.spawn(command);
     try {
       const { code } = await channel.wait(timeoutMs);
@@ -104,7 +107,7 @@ export class AgentClient {
   }
 
   /** Runs a shell command that must end with 0. @returns its standard output @throws LabError `HM_LAB_HOST_COMMAND` */
-  async must(command: string, timeoutMs = 30_000): Promise<string> {
+  async must(command: string, timeoutMs = 60_000): Promise<string> {
     const { code, stdout, stderr } = await this.run(command, timeoutMs);
     if (code === 0) return stdout;
     throw new LabError("HM_LAB_HOST_COMMAND", `A command in the lab host failed: ${command.slice(0, 200)}`, {
@@ -141,7 +144,8 @@ export class AgentClient {
 
 /** Connects to a unix socket that may not be there yet. */
 async function dial(path: string): Promise<Socket> {
-  for (let tries = 0; ; tries++) {
+  const until = Date.now() + dialMs;
+  for (;;) {
     try {
       return await new Promise<Socket>((done, failed) => {
         const socket = connect(path, () => {
@@ -151,7 +155,7 @@ async function dial(path: string): Promise<Socket> {
         socket.once("error", failed);
       });
     } catch (error) {
-      if (tries > 100)
+      if (Date.now() > until)
         throw new LabHostLost(`The lab host's emulator does not listen at ${path}: ${String(error)}`);
       await sleep(50);
     }

@@ -61,7 +61,7 @@ export class Checker {
 
   /** The 2 MiB-aligned guest-physical ranges that lie wholly in its block. */
   async largePages(): Promise<OwnLargePage[]> {
-    const text = await this.#ask("large", "large", 20_000);
+    const text = await this.#ask("large", "large", 60_000);
     return text
       .split(" ")
       .filter((word) => word !== "")
@@ -90,27 +90,27 @@ export class Checker {
 
   /** Reads one page. @param index in the checker's block */
   touch(index: number): Promise<string> {
-    return this.#ask(`touch ${index}`, "touched ", 20_000);
+    return this.#ask(`touch ${index}`, "touched ", 60_000);
   }
 
   /** Writes one page's pattern again. */
   store(index: number): Promise<string> {
-    return this.#ask(`store ${index}`, "stored ", 20_000);
+    return this.#ask(`store ${index}`, "stored ", 60_000);
   }
 
   /** Reads one byte. @param offset in the checker's block */
   peek(offset: number): Promise<string> {
-    return this.#ask(`peek ${offset}`, "peeked ", 20_000);
+    return this.#ask(`peek ${offset}`, "peeked ", 60_000);
   }
 
   /** Writes one byte's own value again. @param offset in the checker's block */
   poke(offset: number): Promise<string> {
-    return this.#ask(`poke ${offset}`, "poked ", 20_000);
+    return this.#ask(`poke ${offset}`, "poked ", 60_000);
   }
 
   /** What the guest's kernel knows of machine checks. */
   async machineChecks(): Promise<MachineChecks> {
-    const text = await this.#ask("mce", "mce ", 20_000);
+    const text = await this.#ask("mce", "mce ", 60_000);
     const exceptions = Number(text.match(/exceptions=(\d+)/)?.[1] ?? Number.NaN);
     return { exceptions, gpas: list(text.match(/gpas=(\S*)/)?.[1] ?? "").map(Number) };
   }
@@ -120,19 +120,19 @@ export class Checker {
    * nobody has touched, and the kernel's own interval is five minutes.
    */
   async pollMachineChecks(seconds: number): Promise<void> {
-    await this.#ask(`poll ${seconds}`, "polling ", 20_000);
+    await this.#ask(`poll ${seconds}`, "polling ", 60_000);
   }
 
   /** Lines about memory errors in the guest kernel's own log. */
   async machineCheckLog(): Promise<string[]> {
     const from = this.#channel.out.lines.length;
-    await this.#ask("mce 1", "mce ", 20_000);
+    await this.#ask("mce 1", "mce ", 60_000);
     const lines = this.#channel.out.lines.slice(from);
     return lines.filter((line) => line.startsWith("kmsg ")).map((line) => line.slice(5));
   }
 
   /** Whether the guest still answers. */
-  async alive(timeoutMs = 15_000): Promise<boolean> {
+  async alive(timeoutMs = 60_000): Promise<boolean> {
     try {
       await this.#ask("alive", "alive ", timeoutMs);
       return true;
@@ -148,7 +148,7 @@ export class Checker {
    *
    * @throws LabError `HM_LAB_CHECKER` when the program refuses it, `HM_LAB_TIMEOUT`
    */
-  ask(command: string, prefix: string, timeoutMs = 20_000): Promise<string> {
+  ask(command: string, prefix: string, timeoutMs = 60_000): Promise<string> {
     return this.#ask(command, prefix, timeoutMs);
   }
 

@@ -132,7 +132,7 @@ export class LabHost implements AsyncDisposable {
       // The sockets will not open: that error is reported.
     });
     try {
-      const qmp = await openQmp(join(folder, "qmp"));
+      const qmp = await openQmp(join(folder, "qmp"), child);
       if (start.stateFile !== undefined) await resume(qmp, start.stateFile);
       const agent = await AgentClient.open(
         join(folder, "agent"),
@@ -209,8 +209,9 @@ function commandLine(start: LabHostStart, folder: string): { program: string; ar
   return { program: "setpriv", argv };
 }
 
-async function openQmp(path: string): Promise<QmpLines> {
-  for (let tries = 0; ; tries++) {
+async function openQmp(path: string, child: ChildProcess): Promise<QmpLines> {
+  const until = Date.now() + 60_000;
+  for (;;) {
     const socket = connect(path);
     const open = await new Promise<boolean>((done) => {
       socket.once("connect", () => done(true));
@@ -224,7 +225,9 @@ async function openQmp(path: string): Promise<QmpLines> {
       await qmp.greet(60_000);
       return qmp;
     }
-    if (tries > 200) throw new LabHostLost("The lab host's emulator did not start; see l1-emulator.log");
+    const ended = child.exitCode !== null || child.signalCode !== null;
+    if (ended || Date.now() > until)
+      throw new LabHostLost("The lab host's emulator did not start; see l1-emulator.log");
     await new Promise((done) => setTimeout(done, 50));
   }
 }

@@ -26,7 +26,7 @@ export class QmpLines {
   async execute(
     command: string,
     args?: Readonly<Record<string, unknown>>,
-    timeoutMs = 20_000,
+    timeoutMs = 60_000,
   ): Promise<unknown> {
     const id = `lab-${this.#nextId++}`;
     const from = this.log.lines.length;

@@ -69,16 +69,16 @@ export class Victim {
   private static async launch(agent: AgentClient, command: string): Promise<void> {
     agent.spawn(command);
     const sockets = [victimPaths.pid, victimPaths.checker, victimPaths.harnessQmp];
-    const wait = `for i in $(seq 200); do [ -s ${sockets[0]} ] && [ -S ${sockets[1]} ] && [ -S ${sockets[2]} ] && exit 0; sleep 0.1; done; cat ${victimPaths.qemuLog} >&2; exit 1`;
-    await agent.must(wait, 60_000);
+    const wait = `for i in $(seq 600); do [ -s ${sockets[0]} ] && [ -S ${sockets[1]} ] && [ -S ${sockets[2]} ] && exit 0; sleep 0.1; done; cat ${victimPaths.qemuLog} >&2; exit 1`;
+    await agent.must(wait, 120_000);
   }
 
   /** Ends QEMU. */
   async quit(): Promise<void> {
     await this.qmp.execute("quit");
     const files = [victimPaths.pid, victimPaths.checker, victimPaths.harnessQmp, victimPaths.guardQmp];
-    const wait = `for i in $(seq 200); do kill -0 ${this.pid} || break; sleep 0.1; done; rm -f ${files.join(" ")}`;
-    await this.#agent.must(wait, 40_000);
+    const wait = `for i in $(seq 600); do kill -0 ${this.pid} || break; sleep 0.1; done; rm -f ${files.join(" ")}`;
+    await this.#agent.must(wait, 120_000);
   }
 
   /** Connects to the VM of a snapshot and lets it run. */
@@ -109,7 +109,7 @@ export class Victim {
   async freeze(): Promise<void> {
     await this.qmp.execute("stop");
     for (const channel of this.#channels) channel.close();
-    for (const channel of this.#channels) await channel.wait(10_000);
+    for (const channel of this.#channels) await channel.wait(60_000);
   }
 
   /**

@@ -44,6 +44,6 @@ async function dieAndTakeOver(lab: LabSession, step: string, bad: number): Promi
   await expectAlive(lab);
   heir.kill(15);
   assert.equal((await heir.ended()).code, 0, "end of the next guard");
-  const left = await lab.host.agent.run(`ls -l /proc/${lab.victim.pid}/fd | grep -c hugemend`, 10_000);
+  const left = await lab.host.agent.run(`ls -l /proc/${lab.victim.pid}/fd | grep -c hugemend`, 60_000);
   assert.equal(left.stdout.trim(), "0", "descriptors that a dead guard has left");
 }

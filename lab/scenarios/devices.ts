@@ -28,7 +28,7 @@ export const vhostNet: Scenario = {
   victim: vhostNetVictim,
   async run(lab) {
     const { checker } = lab.victim;
-    await lab.host.agent.must("ip addr add 10.9.0.1/24 dev tap0 && ip link set tap0 up", 10_000);
+    await lab.host.agent.must("ip addr add 10.9.0.1/24 dev tap0 && ip link set tap0 up", 60_000);
     lab.host.agent.spawn("exec /lab/echo 10.9.0.1");
     const guard = await lab.guard();
     const { bad, index } = await place(lab);
@@ -160,7 +160,7 @@ async function checkAround(lab: LabSession, base: number): Promise<string> {
 }
 
 async function expectWarning(guard: LabGuard, code: string, text: string): Promise<void> {
-  const warning = await guard.waitFor("warning", 10_000, (event) => event["code"] === code);
+  const warning = await guard.waitFor("warning", 60_000, (event) => event["code"] === code);
   assert.ok(String(warning["message"]).includes(text), `the warning names ${text}: ${warning["message"]}`);
 }
 

@@ -6,7 +6,7 @@ import type { Scenario } from "../scenario.js";
 import { hex } from "../victim.js";
 import { usualVictim } from "../victim-config.js";
 
-const patienceMs = 20_000;
+const patienceMs = 60_000;
 
 /** What the guest's own log says. */
 export const exactAddress: Scenario = {

@@ -44,7 +44,7 @@ export const handlerRestored: Scenario = {
     await victim.poison(bad);
 
     await save(lab, byMainLoop.gpa, "/run/after0");
-    await host.agent.must("cmp /run/before0 /run/after0", 10_000);
+    await host.agent.must("cmp /run/before0 /run/after0", 60_000);
     expectRecovered(await guard.waitForCount("recovered", 1), bad.slice(0, 1));
     expectSame(before, await busSignals(lab), "after the main loop's touch");
 
@@ -55,7 +55,7 @@ export const handlerRestored: Scenario = {
     for (const event of recovered) assert.equal(event["quiesced"], false, "no direct I/O, so no pause");
     await host.agent.must(
       `dd if=/dev/shm/disk bs=4096 skip=${from} count=${count} of=/run/written && cmp /run/before1 /run/written`,
-      10_000,
+      60_000,
     );
     expectSame(before, await busSignals(lab), "after the iothread's touch");
 
@@ -77,7 +77,7 @@ async function save(lab: LabSession, large: number, filename: string): Promise<v
 async function busSignals(lab: LabSession): Promise<Map<number, string>> {
   const text = await lab.host.agent.must(
     `grep -HE "^Sig(Blk|Cgt)" /proc/${lab.victim.pid}/task/*/status`,
-    10_000,
+    60_000,
   );
   const found = new Map<number, string[]>();
   for (const [, tid, kind, mask] of text.matchAll(/task\/(\d+)\/status:Sig(Blk|Cgt):\s+([0-9a-f]+)/g)) {

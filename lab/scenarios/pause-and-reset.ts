@@ -48,9 +48,9 @@ export const reset10: Scenario = {
     }
     await poisonOne(lab, rounds + 1);
     await guard.waitForCount("recovered", rounds + 1);
-    await lab.host.agent.must("echo 0 > /proc/sys/vm/nr_hugepages", 10_000);
+    await lab.host.agent.must("echo 0 > /proc/sys/vm/nr_hugepages", 60_000);
     await reboot(lab);
-    await guard.waitFor("warning", 30_000, (event) => event["code"] === "HM_HEAL_POOL_EMPTY");
+    await guard.waitFor("warning", 60_000, (event) => event["code"] === "HM_HEAL_POOL_EMPTY");
     assert.equal(await overlays(lab), 1, "replaced large pages with an empty pool");
     await expectWhole(lab, "with an empty pool");
     assert.equal(guard.all("healed").length, rounds);
@@ -73,7 +73,7 @@ async function reboot(lab: LabSession): Promise<void> {
 }
 
 async function overlays(lab: LabSession): Promise<number> {
-  const counted = await lab.host.agent.run(`grep -c memfd:hugemend /proc/${lab.victim.pid}/maps`, 10_000);
+  const counted = await lab.host.agent.run(`grep -c memfd:hugemend /proc/${lab.victim.pid}/maps`, 60_000);
   return Number(counted.stdout);
 }
 

@@ -30,7 +30,7 @@ export const poisonHwpoison: Scenario = {
     await survivesItsOwnPoison(lab);
     const qemu = await lab.victim.injected();
     assert.ok(qemu.ar >= 3, `QEMU told the guest of ${qemu.ar} accesses`);
-    await lab.host.agent.must("echo 0 > /proc/sys/vm/nr_hugepages", 10_000);
+    await lab.host.agent.must("echo 0 > /proc/sys/vm/nr_hugepages", 60_000);
     const rebooted = lab.victim.checker.watchReboot();
     await lab.victim.qmp.execute("system_reset");
     await rebooted(rebootMs);

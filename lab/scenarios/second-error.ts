@@ -24,7 +24,7 @@ export const secondError: Scenario = {
     const first = one + 10 * 4096;
     const said = await lab.host.agent.must(`/lab/poison ${lab.victim.pid} ${hex(first)}`);
     const frame = Number(/pfn=(0x[0-9a-f]+)/.exec(said)?.[1]);
-    const [recovered] = await guard.waitForCount("recovered", 1, 15_000);
+    const [recovered] = await guard.waitForCount("recovered", 1, 60_000);
 
     // Nobody uses the old large page any more: an error in it, first of a page that was good and then of a lost one, costs nothing.
     await corrupt(lab, frame + 10);
@@ -45,7 +45,7 @@ export const secondError: Scenario = {
     // The second of two errors in one large page, before or after it was replaced: it was good when it was read, or it is lost.
     const pair = [two + 20 * 4096, two + 400 * 4096];
     await lab.victim.poison(pair);
-    await guard.waitForCount("recovered", 2, 15_000);
+    await guard.waitForCount("recovered", 2, 60_000);
 
     const bad = [first, inReplacement, ...lostOf(guard.all("recovered")[1])];
     const result = await lab.victim.checker.check();
@@ -85,7 +85,7 @@ export const errorDuringRecovery: Scenario = {
       `exec node ${payloadFolder}/dist/lab/erring-guard.js '${JSON.stringify(input)}'`,
     );
     const second = await guard.out.wait("the second error", (line) => line.includes('"second"'), 120_000);
-    const recovered = await guard.out.wait("the recovery", (line) => line.includes('"recovered"'), 30_000);
+    const recovered = await guard.out.wait("the recovery", (line) => line.includes('"recovered"'), 60_000);
     assert.ok(
       guard.out.lines.indexOf(second) < guard.out.lines.indexOf(recovered),
       "the second error came first",

@@ -7,7 +7,7 @@ import type { LabSession } from "../lab-session.js";
 import type { Scenario } from "../scenario.js";
 import { usualVictim } from "../victim-config.js";
 
-const toldMs = 20_000;
+const toldMs = 60_000;
 const secondChanceMs = 3000;
 
 /** Nobody touches the page until the guard is done with it. */
@@ -21,7 +21,7 @@ export const aoProactive: Scenario = {
     const [large] = await lab.victim.ownLargePages(1);
     const bad = [(large?.gpa ?? 0) + 256 * 4096];
     await lab.victim.poison(bad);
-    const recovered = await guard.waitForCount("recovered", 1, 15_000);
+    const recovered = await guard.waitForCount("recovered", 1, 60_000);
     expectRecovered(recovered, bad);
     assert.equal(recovered[0]?.["trigger"], "AO", "what set the recovery off");
     const signals = await BusSignals.watch(lab);
@@ -62,7 +62,7 @@ export const aoKernelLog: Scenario = {
     // A program's own words in the log are none of the kernel's.
     await agent.must("echo 'Memory failure: 0x1: recovery action for huge page: Recovered' > /dev/kmsg");
     await lab.victim.poison(bad);
-    const recovered = await guard.waitForCount("recovered", 1, 20_000);
+    const recovered = await guard.waitForCount("recovered", 1, 60_000);
     expectRecovered(recovered, bad);
     assert.equal(recovered[0]?.["trigger"], "AO", "what set the recovery off");
     const result = await lab.victim.checker.check();
@@ -123,7 +123,7 @@ async function pauseAndPoison(lab: LabSession, between: () => Promise<void>): Pr
 }
 
 async function recoveredWhilePaused(lab: LabSession, guard: LabGuard, bad: readonly number[]): Promise<void> {
-  const recovered = await guard.waitForCount("recovered", 1, 20_000);
+  const recovered = await guard.waitForCount("recovered", 1, 60_000);
   expectRecovered(recovered, bad);
   assert.equal(recovered[0]?.["trigger"], "AO", "what set the recovery off");
   assert.equal(await lab.victim.qmp.status(), "paused", "state of the VM after the recovery");
@@ -133,7 +133,7 @@ async function recoveredWhilePaused(lab: LabSession, guard: LabGuard, bad: reado
 async function resumeAndCheck(lab: LabSession, bad: readonly number[]): Promise<string> {
   const since = lab.victim.qmp.log.lines.length;
   await lab.victim.qmp.execute("cont");
-  await lab.victim.qmp.event("RESUME", 10_000, since);
+  await lab.victim.qmp.event("RESUME", 60_000, since);
   await untilTold(lab, bad);
   // Long enough for a second one.
   await sleep(secondChanceMs);

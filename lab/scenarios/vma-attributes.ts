@@ -56,7 +56,7 @@ async function attributesAt(lab: LabSession, gpa: number): Promise<Attributes> {
   const answer = await lab.victim.monitor(`gpa2hva 0x${gpa.toString(16)}`);
   const hva = BigInt(/ is (0x[0-9a-f]+)/.exec(answer)?.[1] ?? "0");
   const folder = `/proc/${lab.victim.pid}`;
-  const smaps = await lab.host.agent.must(`cat ${folder}/smaps`, 20_000);
+  const smaps = await lab.host.agent.must(`cat ${folder}/smaps`, 60_000);
   let start = "";
   let flags: string[] = [];
   for (const line of smaps.split("\n")) {
@@ -66,7 +66,7 @@ async function attributesAt(lab: LabSession, gpa: number): Promise<Attributes> {
       start = BigInt(`0x${from}`) <= hva && hva < BigInt(`0x${to}`) ? from : "";
     } else if (start !== "" && line.startsWith("VmFlags:")) flags = line.slice(8).trim().split(" ");
   }
-  const policies = await lab.host.agent.must(`grep '^${start} ' ${folder}/numa_maps`, 20_000);
+  const policies = await lab.host.agent.must(`grep '^${start} ' ${folder}/numa_maps`, 60_000);
   return {
     flags: asked.filter((flag) => flags.includes(flag)),
     policy: policies.split(" ")[1] ?? "",
