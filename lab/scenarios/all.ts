@@ -8,6 +8,7 @@ import { gig } from "./gig.js";
 import { handlerRestored } from "./handler-restored.js";
 import { migration } from "./migration.js";
 import { modelReplay } from "./model-replay.js";
+import { off } from "./off.js";
 import { oldKernel } from "./old-kernel.js";
 import { onePageScenarios } from "./one-page.js";
 import { guardKilled, guardLate, operatorPaused, reportedFirst } from "./order-of-events.js";
@@ -54,6 +55,7 @@ export const allScenarios: readonly Scenario[] = [
   modelReplay,
   migration,
   oldKernel,
+  off,
   qemuOptions,
   qemuOptionsPc,
   qemuOptionsIntel,
