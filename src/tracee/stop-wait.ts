@@ -1,4 +1,4 @@
-/** Waiting for one thread's next stop, synchronously and with a deadline. */
+/** Waiting for stops, synchronously. */
 
 import { pollThread, type ThreadEvent, yieldProcessor } from "../linux/wait.js";
 import { TraceeError } from "./tracee-error.js";
@@ -11,6 +11,8 @@ const SPIN_MS = 0.3;
 const sleeper = new Int32Array(new SharedArrayBuffer(4));
 
 /**
+ * Waits for one thread's next stop; nobody else is served meanwhile.
+ *
  * @param tid a thread that was told to run or to stop
  * @returns its next event
  * @throws TraceeError HM_TRACEE_STUCK if nothing happens in time, HM_TRACEE_GONE if the thread is no longer ours
@@ -31,7 +33,16 @@ export function nextStop(tid: number): ThreadEvent {
         remedy: "It may wait for storage; it was left to itself",
       });
     }
-    if (waited < SPIN_MS) yieldProcessor();
-    else Atomics.wait(sleeper, 0, 0, 0.1);
+    pause(waited);
   }
+}
+
+/**
+ * Passes a moment between two looks.
+ *
+ * @param waitedMs how long the wait has lasted already
+ */
+export function pause(waitedMs: number): void {
+  if (waitedMs < SPIN_MS) yieldProcessor();
+  else Atomics.wait(sleeper, 0, 0, 0.1);
 }

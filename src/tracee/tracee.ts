@@ -9,18 +9,19 @@
 import { existsSync } from "node:fs";
 import { errno } from "../linux/errno.js";
 import { runsKernelCode } from "../linux/procfs/stat.js";
+import { readThreadStatus } from "../linux/procfs/status.js";
 import { readTasks } from "../linux/procfs/tasks.js";
 import * as ptrace from "../linux/ptrace.js";
 import { type BusError, decodeBusError } from "../linux/signal-info.js";
 import { signal } from "../linux/signals.js";
 import { SystemCallError } from "../linux/system-call.js";
 import { pollAnyThread, type ThreadEvent, yieldProcessor } from "../linux/wait.js";
-import { ptraceEvent } from "../linux/wait-status.js";
+import { ptraceEvent, type WaitStatus } from "../linux/wait-status.js";
 import { seizeAllThreads } from "./attach.js";
 import { findGadgets, type Gadgets } from "./gadgets.js";
 import { HeldThread } from "./held-thread.js";
 import { isGone } from "./remote-calls.js";
-import { nextStop } from "./stop-wait.js";
+import { pause } from "./stop-wait.js";
 import { TraceeError } from "./tracee-error.js";
 
 /** How a tracee may go away. */
@@ -36,6 +37,10 @@ export interface TraceeListener {
 
 /** SIGCHLD wakes us; should one ever get lost, this is how long a thread could stand unnoticed. */
 const SAFETY_POLL_MS = 250;
+/** A thread stops within microseconds, under emulation within milliseconds. One that does not gets company: another is asked too. */
+const ASK_NEXT_MS = 5;
+/** How long any of the threads asked may take, in milliseconds. */
+const HOLD_LIMIT_MS = 2000;
 
 type ThreadState = "running" | "held" | "group-stop";
 
@@ -47,6 +52,8 @@ export class Tracee {
   #listener: TraceeListener | undefined;
   #timer: NodeJS.Timeout | undefined;
   #gone = false;
+  /** Threads that stopped for SIGBUS before anybody listened. */
+  readonly #early: { readonly held: HeldThread; readonly error: BusError }[] = [];
   readonly #drain = (): void => this.#drainEvents();
 
   private constructor(pid: number, gadgets: Gadgets) {
@@ -82,29 +89,89 @@ export class Tracee {
     this.#listener = listener;
     process.on("SIGCHLD", this.#drain);
     this.#timer = setInterval(this.#drain, SAFETY_POLL_MS);
+    for (const { held, error } of this.#early.splice(0)) listener.busError(held, error);
     this.#drainEvents();
   }
 
   /**
-   * Stops a running thread.
+   * Stops a running thread, whichever of those asked comes first. Meanwhile all others are served: their signals do not wait.
+   * A thread that was asked and comes later is let go in the moment it is seen.
    *
-   * @param preferred thread ids to try first
+   * @param preferred thread ids to ask first
    * @returns the thread, held; it goes on with `withhold()`
    * @throws TraceeError HM_TRACEE_STUCK if none stops in time, HM_TRACEE_GONE
    */
   holdAny(preferred: readonly number[] = []): HeldThread {
-    let failure: unknown;
-    for (const tid of [...preferred, ...this.#threads.keys()]) {
-      if (this.#threads.get(tid) !== "running" || this.#cannotBeBorrowed(tid)) continue;
-      try {
-        const held = this.#interrupt(tid);
-        if (held !== undefined) return held;
-      } catch (error) {
-        failure = error;
+    const candidates = this.#candidates(preferred);
+    const asked = new Set<number>();
+    const start = performance.now();
+    let askAt = start;
+    for (;;) {
+      const now = performance.now();
+      if (now >= askAt) {
+        const tid = candidates.shift();
+        if (tid !== undefined && this.#ask(tid)) asked.add(tid);
+        askAt = now + ASK_NEXT_MS;
       }
+      const held = this.#serveUntilStopped(asked);
+      if (held !== undefined) return held;
+      const waiting = [...asked].some((tid) => this.#threads.get(tid) === "running");
+      if (!waiting) askAt = 0;
+      const given = performance.now() - start;
+      if ((!waiting && candidates.length === 0) || given > HOLD_LIMIT_MS)
+        throw this.#stuck(asked.size, given);
+      if (waiting) pause(given);
     }
-    throw new TraceeError("HM_TRACEE_STUCK", `No thread of process ${this.pid} can be stopped`, {
-      cause: failure,
+  }
+
+  /** Threads that sleep uninterruptibly (storage, vfork) come last: they stop when they wake, whoever asks. */
+  #candidates(preferred: readonly number[]): number[] {
+    const all = [...new Set([...preferred, ...this.#threads.keys()])].filter(
+      (tid) => this.#threads.get(tid) === "running" && !this.#cannotBeBorrowed(tid),
+    );
+    const sleeping = new Set(all.filter((tid) => this.#sleepsUninterruptibly(tid)));
+    return [...all.filter((tid) => !sleeping.has(tid)), ...sleeping];
+  }
+
+  #sleepsUninterruptibly(tid: number): boolean {
+    try {
+      return readThreadStatus(this.pid, tid).state === "D";
+    } catch {
+      return true;
+    }
+  }
+
+  /** @returns whether the thread is there to be waited for */
+  #ask(tid: number): boolean {
+    // It may have stopped for something else since the candidates were listed.
+    if (this.#threads.get(tid) !== "running") return false;
+    try {
+      ptrace.interrupt(tid);
+      return true;
+    } catch (error) {
+      if (!isGone(error)) throw error;
+      this.#threads.delete(tid);
+      return false;
+    }
+  }
+
+  /** Deals with every event there is, up to the stop that was asked for. */
+  #serveUntilStopped(asked: ReadonlySet<number>): HeldThread | undefined {
+    for (;;) {
+      const event = pollAnyThread();
+      if (event === "nothing-yet") return undefined;
+      if (event === "none-left") this.#vanish("exited");
+      else if (asked.has(event.tid) && isInterruptStop(event.status)) return this.#hold(event.tid, 0);
+      else this.#dispatch(event);
+      if (this.#gone) throw new TraceeError("HM_TRACEE_GONE", `Process ${this.pid} has ended`);
+    }
+  }
+
+  #stuck(asked: number, waitedMs: number): TraceeError {
+    return new TraceeError("HM_TRACEE_STUCK", `No thread of process ${this.pid} can be stopped`, {
+      present: `${asked} of ${this.#threads.size} threads asked, none stopped within ${waitedMs.toFixed(0)} ms`,
+      expected: "a stop within microseconds",
+      remedy: "They may wait for storage, or the process is stopped; all were left to themselves",
     });
   }
 
@@ -113,30 +180,6 @@ export class Tracee {
       return runsKernelCode(this.pid, tid);
     } catch {
       return true;
-    }
-  }
-
-  #interrupt(tid: number): HeldThread | undefined {
-    try {
-      ptrace.interrupt(tid);
-      for (;;) {
-        const event = nextStop(tid);
-        const { status } = event;
-        if (
-          status.kind === "event" &&
-          status.event === ptraceEvent.STOP &&
-          status.signal === signal.SIGTRAP
-        ) {
-          return this.#hold(tid, 0);
-        }
-        this.#dispatch(event);
-        // A SIGBUS or a group-stop came first; the interrupt will be seen, and passed over, later.
-        if (this.#threads.get(tid) !== "running") return undefined;
-      }
-    } catch (error) {
-      if (!isGone(error)) throw error;
-      this.#threads.delete(tid);
-      return undefined;
     }
   }
 
@@ -177,14 +220,16 @@ export class Tracee {
   }
 
   #signalStop(tid: number, number: number): void {
-    if (number !== signal.SIGBUS || this.#listener === undefined) return this.#resume(tid, number);
+    if (number !== signal.SIGBUS) return this.#resume(tid, number);
     let error: BusError;
     try {
       error = decodeBusError(ptrace.signalInfo(tid));
     } catch {
       return this.#resume(tid, number);
     }
-    this.#listener.busError(this.#hold(tid, number), error);
+    const held = this.#hold(tid, number);
+    if (this.#listener === undefined) this.#early.push({ held, error });
+    else this.#listener.busError(held, error);
   }
 
   #eventStop(tid: number, event: number, number: number): void {
@@ -246,6 +291,7 @@ export class Tracee {
   detach(budgetMs = 60): void {
     if (this.#gone) return;
     this.#unwatch();
+    for (const { held } of this.#early.splice(0)) held.deliver();
     const deadline = performance.now() + budgetMs;
     const waiting = new Set<number>();
     for (const tid of this.#threads.keys()) {
@@ -266,6 +312,11 @@ export class Tracee {
       else if (status.kind !== "exited" && status.kind !== "killed") this.#detach(event.tid, 0);
     }
   }
+}
+
+/** The stop that PTRACE_INTERRUPT leads to; with another signal it is a group-stop (ptrace(2), under PTRACE_SEIZE). */
+function isInterruptStop(status: WaitStatus): boolean {
+  return status.kind === "event" && status.event === ptraceEvent.STOP && status.signal === signal.SIGTRAP;
 }
 
 function readTasksOrNone(pid: number): number[] {
