@@ -6,7 +6,9 @@ import type { EventSink } from "../guard/journal.js";
 import { openGuard } from "../guard/open-guard.js";
 import { eventPrinter } from "./event-printer.js";
 import { exitCode, reportError } from "./exit-code.js";
+import { LineOutput } from "./line-output.js";
 import { parseProcessId } from "./process-id.js";
+import { requirePath } from "./required-path.js";
 
 interface GuardOptions {
   readonly pid: string;
@@ -50,7 +52,9 @@ const STOP_SIGNALS = ["SIGTERM", "SIGINT", "SIGHUP"] as const;
 
 async function run(options: GuardOptions): Promise<number> {
   const json = options.json === true;
-  const print = eventPrinter(json, (line) => process.stdout.write(line));
+  const output = new LineOutput(1, (count) => droppedLine(json, count));
+  const errors = new LineOutput(2, (count) => droppedLine(json, count));
+  const print = eventPrinter(json, output.write);
   let guard: Guard | undefined;
   const stop = (name: string): void => void guard?.stop(name);
   // Before anybody can read `ready`: whoever has read it may send a signal at once. Handlers
@@ -62,23 +66,40 @@ async function run(options: GuardOptions): Promise<number> {
   try {
     guard = await openGuard({
       pid: parseProcessId(options.pid),
-      qmp: options.qmp,
-      ledger: options.ledger,
+      qmp: options.qmp === undefined ? undefined : requirePath("--qmp", options.qmp),
+      ledger: requirePath("--ledger", options.ledger),
       quiesce: options.quiesce,
       poisonWith: options.poisonWith,
       fill: options.fill,
       sink,
     });
   } catch (error) {
-    return reportError(error, json);
+    return await leave(reportError(error, json, errors.write), [output, errors]);
   }
-  // A reader that went away must not end the guard.
-  process.stdout.on("error", () => {});
   // A fault of ours: say so and end at once. The kernel lets every thread of the VM go, and an access that hit poison repeats.
   process.once("uncaughtException", (error) => {
-    reportError(error, json);
+    reportError(error, json, errors.write);
     process.exit(exitCode.failed);
   });
   await guard.ended;
-  return exitCode.done;
+  return await leave(exitCode.done, [output, errors]);
+}
+
+/** Ends the process although lines may be left that nobody reads. Nothing of the VM is held any more. */
+async function leave(code: number, outputs: readonly LineOutput[]): Promise<never> {
+  await Promise.all(outputs.map((output) => output.flush()));
+  process.exit(code);
+}
+
+function droppedLine(json: boolean, count: number): string {
+  let text = "";
+  const print = eventPrinter(json, (line) => {
+    text = line;
+  });
+  print({
+    event: "warning",
+    code: "HM_OUTPUT_DROPPED",
+    message: `${count} ${count === 1 ? "line was" : "lines were"} dropped because nobody read them in time; the ledger holds them`,
+  });
+  return text;
 }

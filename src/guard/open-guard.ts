@@ -121,6 +121,22 @@ function readLiving(pid: number): ProcessStat {
   });
 }
 
+/** @throws GuardError HM_PROC_DENIED */
+function looksLikeQemu(pid: number): boolean {
+  try {
+    return isQemu(pid);
+  } catch (error) {
+    if (!(error instanceof HugemendError && error.code === "HM_PROC_DENIED")) throw error;
+    const first = pid === 1 ? ", the first process of this system," : "";
+    throw new GuardError(error.code, `Process ${pid} (${readStat(pid).comm})${first} may not be looked at`, {
+      present: `effective user ${process.geteuid?.() ?? "?"}`,
+      expected: "a QEMU process, and root with CAP_SYS_PTRACE on the host itself",
+      remedy: "`pgrep -a qemu` lists candidates; `hugemend doctor --pid` tells which rule forbids it",
+      cause: error,
+    });
+  }
+}
+
 function isGoneFile(error: unknown): boolean {
   return error instanceof HugemendError && error.code === "HM_PROC_GONE";
 }
@@ -143,7 +159,7 @@ function refuseOthers(pid: number): void {
       expected: `its process id ${tgid}`,
     });
   }
-  if (!isQemu(pid)) {
+  if (!looksLikeQemu(pid)) {
     throw new GuardError("HM_GUARD_NOT_QEMU", `Process ${pid} is not QEMU`, {
       present: describeExecutable(pid),
       expected: "qemu-system-…, qemu-kvm or kvm, or a process that owns a KVM virtual machine",

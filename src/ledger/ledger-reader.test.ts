@@ -5,7 +5,7 @@ import fc from "fast-check";
 import { LEDGER_FORMAT } from "./internal-events.js";
 import { LedgerError } from "./ledger-error.js";
 import { parseLedger } from "./ledger-reader.js";
-import { encodeRecord, type LedgerEvent } from "./record.js";
+import { encodeRecord, type LedgerEvent, MAX_LINE } from "./record.js";
 
 const PAGE = 2 ** 21;
 const address = fc.bigInt({ min: 0n, max: (1n << 64n) - 1n }).map((n) => `0x${n.toString(16)}`);
@@ -176,3 +176,14 @@ function relabel(line: Buffer, change: (record: Record<string, unknown>) => unkn
   const rest = JSON.stringify({ seq, time, record: change(record) }).slice(1);
   return Buffer.from(`{"crc":"${crc32(rest).toString(16).padStart(8, "0")}",${rest}\n`);
 }
+
+test("an end as long as a line can be is dropped, a longer one is refused", () => {
+  const whole = encodeRecord(1, new Date(0), { event: "detached", reason: "x" });
+  const { records, tornTail } = parseLedger(Buffer.concat([whole, Buffer.alloc(MAX_LINE - 1)]), "test");
+  assert.equal(records.length, 1);
+  assert.deepEqual(tornTail, { offset: whole.length, bytes: MAX_LINE - 1 });
+  assert.throws(() => parseLedger(Buffer.concat([whole, Buffer.alloc(MAX_LINE)]), "test"), {
+    code: "HM_LEDGER_CORRUPT",
+    message: new RegExp(`^Line 2 of the ledger test is damaged: ${MAX_LINE} bytes without an end`),
+  });
+});

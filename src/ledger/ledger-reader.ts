@@ -3,14 +3,14 @@
  *
  * A torn tail is what stands after the last newline, whatever it is. The writer hands a line to the kernel in one
  * write whose last byte is the newline, and acts only after that write has returned; so a line without its newline
- * was never acted upon and may be dropped. Everything before the last newline was acted upon: a bad line there,
+ * was never acted upon and may be dropped, unless it is longer than any line. Everything before the last newline was acted upon: a bad line there,
  * the last one included, means that the file was damaged afterwards, and is refused.
  */
 
 import { readFileSync, statSync } from "node:fs";
 import { ledgerIoError } from "./io-error.js";
 import { LedgerError } from "./ledger-error.js";
-import { decodeRecord, type LedgerRecord } from "./record.js";
+import { decodeRecord, type LedgerRecord, MAX_LINE } from "./record.js";
 
 /** A ledger as read. */
 export interface LedgerContent {
@@ -67,6 +67,10 @@ export function parseLedger(bytes: Buffer, path: string): LedgerContent {
     start = end + 1;
   }
   const left = bytes.length - start;
+  // The writer hands over one line at a time, none longer than MAX_LINE: more than that is not its work.
+  if (left >= MAX_LINE) {
+    throw corrupt(path, records.length + 1, `${left} bytes without an end, a line has at most ${MAX_LINE}`);
+  }
   return { records, tornTail: left > 0 ? { offset: start, bytes: left } : null, goodBytes: start };
 }
 

@@ -14,6 +14,7 @@ import {
   ftruncateSync,
   openSync,
   readSync,
+  type Stats,
   writeSync,
 } from "node:fs";
 import { messageOf } from "../errors.js";
@@ -60,9 +61,21 @@ export function openLedger(dir: string, id: ProcessIdentity): LedgerWriter {
   }
 }
 
+function kindOf(stat: Stats): string {
+  if (stat.isFIFO()) return "a pipe (FIFO)";
+  return stat.isCharacterDevice() || stat.isBlockDevice() ? "a device" : "something else";
+}
+
 function readOpen(fd: number, path: string): LedgerContent {
   const stat = fstatSync(fd);
-  if (!stat.isFile() || stat.uid !== process.geteuid?.() || stat.nlink !== 1 || (stat.mode & 0o022) !== 0) {
+  if (!stat.isFile()) {
+    throw new LedgerError("HM_LEDGER_UNSAFE", `The ledger ${path} is no plain file`, {
+      present: kindOf(stat),
+      expected: "a plain file, or nothing in its place",
+      remedy: "Remove it, or choose another folder with --ledger",
+    });
+  }
+  if (stat.uid !== process.geteuid?.() || stat.nlink !== 1 || (stat.mode & 0o022) !== 0) {
     throw new LedgerError("HM_LEDGER_UNSAFE", `The ledger ${path} could be changed by others`, {
       present: `mode ${(stat.mode & 0o7777).toString(8)}, user ${stat.uid}, ${stat.nlink} links`,
       expected: "a plain file of this user, mode 600, with one name",

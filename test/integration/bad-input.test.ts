@@ -1,7 +1,8 @@
 /** Bad input to the real command: one sentence, a code, exit code 2, and the process is as it was. */
 
 import assert from "node:assert/strict";
-import { readFileSync, writeFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { readFileSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { ledgerPath } from "../../src/ledger/ledger-folder.js";
@@ -15,6 +16,7 @@ import { RamVictim } from "../framework/ram-victim.js";
 import { SilentSocket } from "../framework/silent-socket.js";
 import { SmallFileSystem } from "../framework/small-file-system.js";
 import { TemporaryFolder } from "../framework/temporary-folder.js";
+import { waitUntil } from "../framework/wait-until.js";
 import { StockQemu } from "./qmp-stock-qemu.js";
 
 let ram: RamVictim;
@@ -78,14 +80,27 @@ describe("hugemend guard with a wrong --pid", () => {
     });
   }
   it("refuses a process that does not exist", async () => {
-    await refuses(guardOf(4194304), "HM_PROC_GONE");
+    const message = await refuses(guardOf(4194304), "HM_NO_SUCH_PROCESS");
+    assert.match(message, /There is no process 4194304 \(found .*, expected .*\)\. .*pgrep/);
+  });
+  it("refuses a process that has ended and was not waited for", async () => {
+    await using parent = Child.start("/bin/sh", ["-c", "true & echo $!; exec sleep 60"]);
+    const zombie = Number(await parent.output.next());
+    await waitUntil("the child has ended", () => readStat(zombie).state === "Z");
+    const message = await refuses(guardOf(zombie), "HM_NO_SUCH_PROCESS");
+    assert.match(message, /has ended/);
   });
   it("refuses a process that is not QEMU", async () => {
     const message = await refuses(guardOf(process.pid), "HM_GUARD_NOT_QEMU");
     assert.ok(message.includes(process.execPath), message);
   });
   it("refuses a kernel thread", async () => {
-    await refuses(guardOf(2), /^HM_/);
+    const message = await refuses(guardOf(2), "HM_GUARD_NOT_QEMU");
+    assert.match(message, /Process 2 is not QEMU \(found the kernel thread kthreadd, expected .*pgrep/);
+  });
+  it("refuses the first process, and says what it is", async () => {
+    const message = await refuses(guardOf(1), /^HM_(GUARD_NOT_QEMU|PROC_DENIED|GUARD_EXEMPT)$/);
+    assert.match(message, /^Process 1 .*found .*, expected .*pgrep/);
   });
   it("refuses a thread, and names its process", async () => {
     const thread = readTasks(ram.pid).find((tid) => tid !== ram.pid);
@@ -103,6 +118,14 @@ describe("hugemend guard with other wrong words", () => {
       assert.match(child.errors.all.join("\n"), /^error: .*\n/);
       assert.doesNotMatch(child.errors.all.join("\n"), / {4}at /);
     });
+  }
+  for (const option of ["--ledger", "--qmp"]) {
+    for (const path of ["", "  "]) {
+      it(`refuses ${option} ${JSON.stringify(path)}`, async () => {
+        const message = await refuses(guardOf(ram.pid, option, path), "HM_CLI_PATH");
+        assert.ok(message.includes(option) && message.includes(JSON.stringify(path)), message);
+      });
+    }
   }
   it("says it to people in one line, without colours", async () => {
     await using child = Child.start(process.execPath, [COMMAND, "guard", "--pid", "qemu"]);
@@ -190,7 +213,23 @@ describe("hugemend guard with a bad ledger", () => {
     assert.match(message, /^Line 2 of the ledger /);
     assert.deepEqual(readFileSync(path), damaged, "evidence is left as it is");
   });
-  it("goes on from a torn last line", async () => {
+  it("refuses a pipe, and says so", async () => {
+    using folder = new TemporaryFolder();
+    const path = ledgerPath(folder.path, { pid: ram.pid, startTime: readStat(ram.pid).startTime });
+    execFileSync("mkfifo", [path]);
+    const message = await refuses(guardWith(folder.path), "HM_LEDGER_UNSAFE");
+    assert.match(message, /found a pipe/);
+  });
+  it("refuses an end that is longer than any record, and leaves it", async () => {
+    using folder = new TemporaryFolder();
+    const path = ledgerPath(folder.path, { pid: ram.pid, startTime: readStat(ram.pid).startTime });
+    writeFileSync(path, "", { mode: 0o600 });
+    truncateSync(path, 400 * 2 ** 20);
+    const message = await refuses(guardWith(folder.path), "HM_LEDGER_CORRUPT");
+    assert.match(message, /^Line 1 .*419430400 bytes without an end/);
+    assert.equal(statSync(path).size, 400 * 2 ** 20);
+  });
+  it("goes on from a torn last line, and tells how much it cut off", async () => {
     using folder = new TemporaryFolder();
     {
       await using guard = await GuardProcess.start({ pid: ram.pid, ledger: folder.path });
@@ -199,6 +238,8 @@ describe("hugemend guard with a bad ledger", () => {
     const path = ledgerPath(folder.path, { pid: ram.pid, startTime: readStat(ram.pid).startTime });
     writeFileSync(path, '{"crc":"00', { flag: "a" });
     await using guard = await GuardProcess.start({ pid: ram.pid, ledger: folder.path });
+    const torn = guard.all("warning").filter(({ code }) => code === "HM_LEDGER_TORN");
+    assert.match(torn.map(({ message }) => message).join("\n"), /^[^\n]*: 10 bytes were cut off[^\n]*$/);
     await guard.stop();
     await assertUntouched(ram.pid);
   });
