@@ -61,6 +61,16 @@ async function locked<T>(work: () => T): Promise<T> {
   }
 }
 
+let listening = false;
+
+/** A signal that ends the process must not keep it from giving the pages back. */
+function exitOnSignals(): void {
+  if (listening) return;
+  listening = true;
+  process.once("SIGTERM", () => process.exit(143));
+  process.once("SIGINT", () => process.exit(130));
+}
+
 /**
  * @param count pages to add to the pool
  * @param pageSize in bytes: 2 MiB or 1 GiB
@@ -81,6 +91,7 @@ export async function acquire(count: number, pageSize: number = 2 * 1024 * 1024)
     if (held) change(pageSize, -count);
   };
   process.once("exit", onExit);
+  exitOnSignals();
   return {
     count,
     pageSize,

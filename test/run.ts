@@ -11,6 +11,7 @@
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { messageOf } from "../src/errors.js";
+import { Interruption } from "./runner/interruption.js";
 import { runLabScenarios } from "./runner/lab-scenarios.js";
 import { compiledTests, runTestFiles } from "./runner/node-tests.js";
 import { installPrerequisites } from "./runner/prerequisites.js";
@@ -20,23 +21,25 @@ import { Tally } from "./runner/tally.js";
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 const MINUTE_MS = 60_000;
 
-const groups: Readonly<Record<string, (tally: Tally) => Promise<void> | void>> = {
+const groups: Readonly<Record<string, (tally: Tally, signal: AbortSignal) => Promise<void> | void>> = {
   style: (tally) => checkStyle(tally, ROOT),
-  unit: (tally) =>
+  unit: (tally, signal) =>
     runTestFiles(
       tally,
       compiledTests(ROOT, ["src", "test/house", "test/runner", "lab", "bench", "scripts"]),
       {
         concurrency: 2,
         patienceMs: 5 * MINUTE_MS,
+        signal,
       },
     ),
-  native: (tally) =>
+  native: (tally, signal) =>
     runTestFiles(tally, compiledTests(ROOT, ["test/integration", "test/lab"]), {
       concurrency: 1,
       patienceMs: 10 * MINUTE_MS,
+      signal,
     }),
-  lab: (tally) => runLabScenarios(tally, join(ROOT, "dist/lab/main.js")),
+  lab: (tally, signal) => runLabScenarios(tally, join(ROOT, "dist/lab/main.js"), signal),
 };
 
 async function main(chosen: readonly string[]): Promise<number> {
@@ -54,14 +57,21 @@ async function main(chosen: readonly string[]): Promise<number> {
     tally.fail("prerequisites", messageOf(error));
     return tally.finish();
   }
+  using interruption = new Interruption();
+  const { signal } = interruption;
   const begun = performance.now();
   for (const [name, run] of Object.entries(groups)) {
     if (chosen.length > 0 && !chosen.includes(name)) continue;
     tally.group(name);
     try {
-      await run(tally);
+      await run(tally, signal);
     } catch (error) {
-      tally.fail(name, messageOf(error));
+      if (!signal.aborted) tally.fail(name, messageOf(error));
+    }
+    if (signal.aborted) {
+      await interruption.ended;
+      tally.fail(name, messageOf(signal.reason));
+      break;
     }
     tally.say(`${name} ended after ${((performance.now() - begun) / 1000).toFixed(0)} s`);
   }

@@ -30,8 +30,15 @@ function parseLine(line: string): ScenarioLine | undefined {
   };
 }
 
-/** @param program path of the lab's compiled main file; its progress goes to our standard error */
-export async function runLabScenarios(tally: Tally, program: string): Promise<void> {
+/**
+ * @param program path of the lab's compiled main file; its progress goes to our standard error
+ * @param interrupted aborted when the lab was asked to end: then it is not to blame
+ */
+export async function runLabScenarios(
+  tally: Tally,
+  program: string,
+  interrupted: AbortSignal,
+): Promise<void> {
   const child = spawn(process.execPath, [program, "all", "--json"], { stdio: ["ignore", "pipe", "inherit"] });
   const ended = new Promise<string>((resolve) => {
     child.once("error", (error) => resolve(error.message));
@@ -39,15 +46,11 @@ export async function runLabScenarios(tally: Tally, program: string): Promise<vo
       resolve(code === null ? `ended by ${signal}` : `exit code ${code}`),
     );
   });
-  const forward = (signal: NodeJS.Signals): void => {
-    child.kill(signal);
-  };
-  process.on("SIGINT", forward);
-  process.on("SIGTERM", forward);
   let played = 0;
   let failed = 0;
   for await (const line of createInterface({ input: child.stdout })) {
     const result = parseLine(line);
+    if (interrupted.aborted) continue;
     if (result === undefined) {
       failed += 1;
       tally.fail("lab", `an unexpected line: ${line}`);
@@ -63,8 +66,7 @@ export async function runLabScenarios(tally: Tally, program: string): Promise<vo
     }
   }
   const end = await ended;
-  process.off("SIGINT", forward);
-  process.off("SIGTERM", forward);
+  if (interrupted.aborted) return;
   if (played === 0) tally.fail("lab", `no scenario was played (${end})`);
   else if (end !== "exit code 0" && failed === 0) tally.fail("lab", `all scenarios are well, but: ${end}`);
 }

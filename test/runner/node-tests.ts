@@ -12,6 +12,8 @@ export interface FilesOptions {
   readonly concurrency: number;
   /** How long one file may take, in milliseconds. */
   readonly patienceMs: number;
+  /** Ends the run: files that run are ended, others do not begin. */
+  readonly signal?: AbortSignal;
 }
 
 /**
@@ -51,10 +53,18 @@ export async function runTestFiles(
     files.map((file) => [file, { tests: 0, failures: 0, milliseconds: 0 }]),
   );
   const begun = performance.now();
-  const stream = run({ files: [...files], concurrency: options.concurrency, timeout: options.patienceMs });
+  const { concurrency, patienceMs: timeout, signal } = options;
+  const stream = run({
+    files: [...files],
+    concurrency,
+    timeout,
+    ...(signal === undefined ? {} : { signal }),
+  });
   const complaints = new Map<string, string>();
   let current: string | undefined;
   for await (const { type, data } of stream) {
+    // What fails from here on fails because it was ended.
+    if (signal?.aborted === true) break;
     if (type === "test:stderr")
       complaints.set(data.file, `${complaints.get(data.file) ?? ""}${data.message}`);
     if (type !== "test:pass" && type !== "test:fail") continue;
@@ -81,6 +91,7 @@ export async function runTestFiles(
     }
   }
   if (current !== undefined) report(tally, current, counts.get(current));
+  if (signal?.aborted === true) return;
   for (const [file, { tests, failures }] of counts) {
     if (tests + failures === 0) tally.fail(basename(file), "the file holds no test, or did not run");
   }
