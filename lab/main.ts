@@ -1,4 +1,6 @@
-/** `npm run lab -- list | NAME… | all [--json] [--keep]`: plays scenarios, two at a time. */
+/**
+ * `npm run lab -- list | NAME… | usual | all [--json] [--keep]`: plays scenarios, two at a time. `usual` is what `npm test` plays.
+ */
 
 import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
@@ -9,7 +11,7 @@ import { runScenario, type ScenarioResult } from "./run-scenario.js";
 import type { Scenario } from "./scenario.js";
 import { allScenarios } from "./scenarios/all.js";
 
-const usage = "usage: npm run lab -- list | NAME... | all [--json] [--keep]";
+const usage = "usage: npm run lab -- list | NAME... | usual | all [--json] [--keep]";
 
 /** @returns the exit code: 0 all well, 1 a scenario failed, 2 bad input or the lab cannot run here */
 async function main(argv: readonly string[]): Promise<number> {
@@ -17,14 +19,14 @@ async function main(argv: readonly string[]): Promise<number> {
   const [first] = positionals;
   if (first === undefined) throw new LabError("HM_LAB_USAGE", usage);
   if (first === "list") {
-    for (const { name, summary } of allScenarios) {
-      console.log(
-        values.json ? JSON.stringify({ scenario: name, summary }) : `${name.padEnd(26)} ${summary}`,
-      );
+    for (const { name, summary, onlyInAll } of allScenarios) {
+      const set = onlyInAll === true ? "all" : "usual";
+      const row = `${name.padEnd(26)} ${set.padEnd(6)} ${summary}`;
+      console.log(values.json ? JSON.stringify({ scenario: name, set, summary }) : row);
     }
     return 0;
   }
-  const chosen = first === "all" ? allScenarios : positionals.map(find);
+  const chosen = positionals.length === 1 ? setOf(first) : positionals.map(find);
   const environment = await openLab(values.keep);
   const queue = [...chosen];
   const results: ScenarioResult[] = [];
@@ -53,6 +55,12 @@ function parse(argv: readonly string[]): { values: { json: boolean; keep: boolea
   } catch (error) {
     throw new LabError("HM_LAB_USAGE", `${messageOf(error)}; ${usage}`);
   }
+}
+
+function setOf(name: string): readonly Scenario[] {
+  if (name === "all") return allScenarios;
+  if (name === "usual") return allScenarios.filter(({ onlyInAll }) => onlyInAll !== true);
+  return [find(name)];
 }
 
 function find(name: string): Scenario {

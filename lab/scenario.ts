@@ -8,6 +8,8 @@ export interface Scenario {
   /** One line: what happens, what must come of it. */
   readonly summary: string;
   readonly victim: VictimConfig;
+  /** Takes minutes, or shows for one more kind of machine what others show already: played by `all`, not by `npm test`. */
+  readonly onlyInAll?: true;
   /**
    * Plays it and checks it.
    *

@@ -13,6 +13,7 @@ const sample = ["planned", ...swapSteps.filter((_, number) => number % 2 === 1)]
 /** The guard is killed with -9 in the middle of a recovery, at one step after another. */
 export const crashAnywhere: Scenario = {
   name: "crash-anywhere",
+  onlyInAll: true,
   summary: `the guard dies at ${sample.length + 1} steps of a recovery, once while it holds the VM paused: the next one finishes each time`,
   victim: usualVictim,
   async run(lab) {

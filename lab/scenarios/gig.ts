@@ -8,6 +8,7 @@ const GIB = 2 ** 30;
 /** All of the guest's RAM is one large page, so its kernel stands still too until it is replaced. */
 export const gig: Scenario = {
   name: "gig",
+  onlyInAll: true,
   summary: "RAM on 1 GiB pages: one 4 KiB of 262,144 is lost",
   victim: gigVictim,
   async run(lab) {

@@ -45,6 +45,7 @@ const sequences: readonly (readonly string[])[] = [
 /** What happens to a real VM, and what the model says must come of it. */
 export const modelReplay: Scenario = {
   name: "model-replay",
+  onlyInAll: true,
   summary: `${sequences.length} sequences of errors, accesses, pauses and guards' deaths on a real VM go as the model says`,
   victim: usualVictim,
   async run(lab) {

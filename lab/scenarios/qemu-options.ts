@@ -55,6 +55,7 @@ export const qemuOptions: Scenario = {
 /** Another machine, other processors. */
 export const qemuOptionsPc: Scenario = {
   name: "qemu-options-pc",
+  onlyInAll: true,
   summary: "-machine pc, four vCPUs, an AMD model, prealloc=off: exactly one page is lost",
   victim: pcVictim,
   async run(lab) {
@@ -72,6 +73,7 @@ export const qemuOptionsPc: Scenario = {
  */
 export const qemuOptionsIntel: Scenario = {
   name: "qemu-options-intel",
+  onlyInAll: true,
   summary:
     "-cpu Skylake-Server: every page but the bad one is intact, and QEMU has told the guest of that one",
   victim: intelVictim,
