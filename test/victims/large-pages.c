@@ -87,7 +87,34 @@ static int try_word(size_t word) {
   return value == pattern(word) ? 0 : 2;
 }
 
+#define MOST_HAMMERS 16
+/*
+ * While a page is being poisoned, its userfaultfd is registered and a guard rightly keeps off it, so no hammer may meet the marker
+ * before that is over. The gate closes for this one page only, and only until it is poisoned: the hammers run on elsewhere, and all
+ * that want the page come at once when it opens. Nobody waits for a hammer that is stopped at another page, and one that is stopped
+ * at this page waits for its guard or its handler, never for the gate. Both sides write, then read (sequentially consistent).
+ */
+static atomic_size_t gated, inside[MOST_HAMMERS]; /* number of a page and one, or 0 */
+
+static void enter(size_t hammer, size_t page) {
+  for (;;) {
+    inside[hammer] = page + 1;
+    if (gated != page + 1) return;
+    inside[hammer] = 0;
+    usleep(50);
+  }
+}
+
+static void leave(size_t hammer) { inside[hammer] = 0; }
+
+static void close_gate(size_t page) {
+  gated = page + 1;
+  for (size_t hammer = 0; hammer < MOST_HAMMERS; hammer++)
+    while (inside[hammer] == page + 1) usleep(50);
+}
+
 static void poison(size_t page) {
+  close_gate(page);
   int fd = syscall(SYS_userfaultfd, O_CLOEXEC);
   if (fd < 0) die("userfaultfd");
   struct uffdio_api api = {.api = UFFD_API, .features = UFFD_FEATURE_POISON};
@@ -104,6 +131,7 @@ static void poison(size_t page) {
   }
   if (ioctl(fd, UFFDIO_UNREGISTER, &registration.range)) die("UFFDIO_UNREGISTER");
   close(fd);
+  gated = 0;
 }
 
 static uint64_t now_ns(void) {
@@ -137,7 +165,6 @@ static void *touch_blocked(void *argument) {
   return NULL;
 }
 
-#define MOST_HAMMERS 16
 static pthread_t hammers[MOST_HAMMERS];
 static int hammer_count;
 static atomic_int hammering;
@@ -146,10 +173,12 @@ static atomic_ullong reads, losses, corruptions;
 static _Thread_local uint64_t hammered;
 
 static void *hammer(void *argument) {
+  size_t me = (uintptr_t)argument - 1;
   uint64_t random = 88172645463325252ull + (uintptr_t)argument * 7919;
   while (hammering) {
     random ^= random << 13; random ^= random >> 7; random ^= random << 17;
     size_t word = random % (pages * words_per_page());
+    enter(me, word / words_per_page());
     int result = try_word(word);
     if (result == 1) losses++;
     if (result == 2) corruptions++;
@@ -159,6 +188,7 @@ static void *hammer(void *argument) {
       if (sigsetjmp(recover_point, 1) == 0) ram[word] = pattern(word);
       recovering = 0;
     }
+    leave(me);
     if ((++hammered & 1023) == 0) reads += 1024;
   }
   return NULL;
