@@ -1,15 +1,21 @@
-/** What the tests need beside Node: a C compiler for the victims, and a stock QEMU. */
+/**
+ * What the tests need beside Node: a C compiler for the victims, a stock QEMU, and tools that a minimal Debian leaves out. What else
+ * they call is essential there: sleep, mkfifo, env (coreutils), setpriv (util-linux). The lab has a list of its own
+ * (lab/requirements.ts).
+ */
 
 import { execFileSync, spawnSync } from "node:child_process";
-import { accessSync, constants } from "node:fs";
+import { accessSync, constants, existsSync } from "node:fs";
 
-/** A program that must be there, and the Debian packages that bring it. */
+/** A program or file that must be there, and the Debian packages that bring it. */
 interface Prerequisite {
+  /** A program that knows --version, or the absolute path of a header. */
   readonly program: string;
   readonly packages: readonly string[];
 }
 
 function isThere(program: string): boolean {
+  if (program.endsWith(".h")) return existsSync(program);
   try {
     execFileSync(program, ["--version"], { stdio: "ignore" });
     return true;
@@ -21,7 +27,12 @@ function isThere(program: string): boolean {
 function needed(): Prerequisite[] {
   const qemu = process.env["HUGEMEND_TEST_QEMU"] ?? "qemu-system-x86_64";
   return [
-    { program: "gcc", packages: ["gcc", "libc6-dev"] },
+    { program: "gcc", packages: ["gcc"] },
+    { program: "/usr/include/stdio.h", packages: ["libc6-dev"] },
+    { program: "/usr/include/linux/userfaultfd.h", packages: ["linux-libc-dev"] },
+    { program: "mount", packages: ["mount"] },
+    { program: "umount", packages: ["mount"] },
+    { program: "setpriv", packages: ["util-linux"] },
     { program: qemu, packages: ["qemu-system-x86"] },
   ].filter(({ program }) => !isThere(program));
 }
@@ -38,7 +49,7 @@ export function installPrerequisites(say: (text: string) => void): void {
   }
   const missing = needed();
   if (missing.length === 0) return;
-  const packages = missing.flatMap((one) => one.packages);
+  const packages = [...new Set(missing.flatMap((one) => one.packages))];
   const advice = `install ${packages.join(" ")} and start again`;
   try {
     accessSync("/usr/bin/apt-get", constants.X_OK);
