@@ -4,7 +4,7 @@ import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 import type { Tally } from "./tally.js";
 
-/** One line of `npm run lab -- all --json`. */
+/** One line of `npm run lab -- usual --json`. */
 interface ScenarioLine {
   readonly scenario: string;
   readonly ok: boolean;
@@ -39,7 +39,9 @@ export async function runLabScenarios(
   program: string,
   interrupted: AbortSignal,
 ): Promise<void> {
-  const child = spawn(process.execPath, [program, "all", "--json"], { stdio: ["ignore", "pipe", "inherit"] });
+  const child = spawn(process.execPath, [program, "usual", "--json"], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
   const ended = new Promise<string>((resolve) => {
     child.once("error", (error) => resolve(error.message));
     child.once("close", (code, signal) =>
