@@ -10,9 +10,15 @@ const masks = (): BusMasks => new BusMasks(new Map([[MAIN, "blocked"] as const, 
 test("a thread known to block SIGBUS blocks it again, a virtual CPU never does", () => {
   const known = masks();
   assert.equal(known.settle(MAIN, true, true, 0), true);
-  assert.equal(known.settle(MAIN, true, false, 0), true);
   assert.equal(known.settle(CPU, true, true, 0), false);
   assert.equal(known.settle(CPU, true, false, 0), false);
+});
+
+test("a thread that was in its handler when it was looked at is no blocker", () => {
+  const books = masks();
+  assert.equal(books.settle(MAIN, true, false, 0), false, "no handler went with its signal");
+  books.lookAgain((tid) => (tid === MAIN ? "open" : "blocked"));
+  assert.equal(books.settle(MAIN, true, true, 0), false, "seen open");
 });
 
 test("a young thread is recognised by the handler that went with its signal", () => {

@@ -3,12 +3,13 @@
  * handler to SIG_DFL for the whole process and unblocks the signal in that thread (kernel/signal.c force_sig_info_to_task), so
  * at its stop the thread's mask says nothing any more.
  *
- * Threads that are older than the guard are known. A younger one is recognised by the handler that went with its signal, even if
- * the handler was put back for another thread's sake before its stop was seen. A virtual CPU must never be taken for one: the
- * error of a lost page would no longer reach the guest.
+ * Such a thread is recognised by the handler that went with its signal, even if the handler was put back for another thread's sake
+ * before its stop was seen. A virtual CPU must never be taken for one: the error of a lost page would then end QEMU. So a thread
+ * that was seen with SIGBUS open never is one; that it was seen blocked says little, for the kernel also blocks SIGBUS while its
+ * handler runs.
  */
 
-/** What a thread did with SIGBUS when the guard attached. */
+/** What a thread did with SIGBUS when the guard looked. */
 export type BusMask = "blocked" | "open";
 
 /** A stop is seen within milliseconds; what is older belongs to a thread that has ended. */
@@ -16,24 +17,24 @@ const DEBT_MS = 2000;
 
 /** See the head of the file. */
 export class BusMasks {
-  readonly #known: ReadonlyMap<number, BusMask>;
+  readonly #known: Map<number, BusMask>;
   /** When the handler was put back although the thread that had lost it was not seen yet. */
   #debts: number[] = [];
 
   /** @param known threads that are older than the guard, by thread id */
   constructor(known: ReadonlyMap<number, BusMask>) {
-    this.#known = known;
+    this.#known = new Map(known);
   }
 
-  /** Whether a thread is known to block SIGBUS. */
-  blocks(tid: number): boolean {
-    return this.#known.get(tid) === "blocked";
+  /** Looks again at threads that were seen blocked: one that was in its handler is not any more. */
+  lookAgain(look: (tid: number) => BusMask): void {
+    for (const [tid, mask] of this.#known) if (mask === "blocked") this.#known.set(tid, look(tid));
   }
 
   /** Whether a thread that stopped for SIGBUS may have to block it again, although the handler is in place. */
   owes(tid: number, now: number): boolean {
     this.#debts = this.#debts.filter((since) => now - since < DEBT_MS);
-    return this.blocks(tid) || (this.#debts.length > 0 && !this.#known.has(tid));
+    return this.#debts.length > 0 && this.#known.get(tid) !== "open";
   }
 
   /**
@@ -45,8 +46,8 @@ export class BusMasks {
    * @param now milliseconds on any steady clock
    */
   settle(tid: number, stopped: boolean, handlerGone: boolean, now: number): boolean {
-    const known = this.#known.get(tid);
-    const culprit = stopped && (this.owes(tid, now) || (handlerGone && known === undefined));
+    const maybe = stopped && this.#known.get(tid) !== "open";
+    const culprit = maybe && (handlerGone || this.owes(tid, now));
     if (culprit && !handlerGone) this.#debts.shift();
     if (!culprit && handlerGone) this.#debts.push(now);
     return culprit;

@@ -23,7 +23,7 @@ import { bounceToRepeat } from "./release.js";
 import { SharerWatch } from "./sharer-watch.js";
 import { pinnedWarnings, sharersWarning } from "./sharing-warnings.js";
 import { StaleStops } from "./stale-stop.js";
-import { type Inventory, takeInventory } from "./takeover.js";
+import { blocksBus, type Inventory, takeInventory } from "./takeover.js";
 import { TouchLog } from "./touch-log.js";
 import { handleReport } from "./untouched/untouched-error.js";
 import { UntouchedErrors } from "./untouched/untouched-errors.js";
@@ -65,6 +65,9 @@ function refuseSuccessor(pid: number, startTime: bigint): void {
     remedy: "The VM has ended and its id was given to another process; look up the new id",
   });
 }
+
+/** When threads that blocked SIGBUS at attach are looked at again, in milliseconds. */
+const SECOND_LOOKS_MS = [100, 1000, 10_000] as const;
 
 /** Why a guard ended. */
 export type GuardEnd = GoneReason | "stopped";
@@ -151,6 +154,7 @@ export class Guard {
       for (const warning of [...warnings, ...pinned]) journal.tell(warning);
       sharers.announce((names) => journal.tell(sharersWarning(names)));
       guard.#tellState(inventory, ram);
+      guard.#lookAgainLater();
       opened.guard = guard;
       guard.#wake();
       return guard;
@@ -161,6 +165,18 @@ export class Guard {
       if (opened.processDescriptor !== undefined) closeDescriptor(opened.processDescriptor);
       throw error;
     }
+  }
+
+  #lookAgainLater(): void {
+    const { busMasks, pid } = this.#context;
+    const look = (): void => {
+      try {
+        busMasks.lookAgain((tid) => (blocksBus(pid, tid) ? "blocked" : "open"));
+      } catch {
+        // The process is ending, or may not be read: what is known stays.
+      }
+    };
+    for (const delay of SECOND_LOOKS_MS) setTimeout(look, delay).unref();
   }
 
   #tellState(inventory: Inventory, ram: ReturnType<typeof readRamTable>): void {

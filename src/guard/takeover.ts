@@ -55,7 +55,8 @@ export function takeInventory(tracee: Tracee): Inventory {
   }
 }
 
-function blocksBus(pid: number, tid: number): boolean {
+/** @returns whether a thread has SIGBUS blocked right now; false when it has ended @throws LinuxError */
+export function blocksBus(pid: number, tid: number): boolean {
   try {
     return hasSignal(readThreadStatus(pid, tid).sigBlk, signal.SIGBUS);
   } catch (error) {
