@@ -24,6 +24,7 @@ const vhostNetVictim: VictimConfig = {
 /** Kernel vhost reads the replacement as QEMU does: through QEMU's page tables. */
 export const vhostNet: Scenario = {
   name: "vhost-net",
+  onlyInAll: true,
   summary: "packets out of the bad large page through the kernel's vhost: none wrong, and they go on",
   victim: vhostNetVictim,
   async run(lab) {
@@ -70,6 +71,7 @@ const daemonName = "qemu-storage-da";
 /** Other processes that map the RAM: refused before anything is changed. */
 export const sharers: Scenario = {
   name: "sharers",
+  onlyInAll: true,
   summary:
     "a real vhost-user disk process maps the RAM: warned at attach, refused at the error, its traffic stays right",
   victim: sharersVictim,
@@ -121,6 +123,7 @@ const pinnedVictim: VictimConfig = {
 /** Memory that a device may hold. */
 export const dmaPinned: Scenario = {
   name: "dma-pinned",
+  onlyInAll: true,
   summary:
     "a PCI device is passed through and VFIO holds the RAM: warned at attach, refused at the error, nothing worse than stock",
   victim: pinnedVictim,

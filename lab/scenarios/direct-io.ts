@@ -40,6 +40,7 @@ const badPage = 300;
 /** `auto` with direct I/O in flight: not one wrong byte. */
 export const quiesceAuto: Scenario = {
   name: "quiesce-auto",
+  onlyInAll: true,
   summary:
     "Linux AIO and io_uring write and read checked data in the bad large page: paused, no byte wrong, no request fails afterwards",
   victim: directIoVictim,

@@ -11,6 +11,7 @@ const file = "/run/migration";
 /** A guarded VM migrates like any other; one with poison does not, which is QEMU's own rule. */
 export const migration: Scenario = {
   name: "migration",
+  onlyInAll: true,
   summary:
     "a guarded VM migrates to a file and back; after an error QEMU itself refuses to migrate, and the VM runs on",
   victim: usualVictim,

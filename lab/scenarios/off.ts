@@ -9,6 +9,7 @@ const name = "left-alone";
 /** The operator wants this VM left alone. */
 export const off: Scenario = {
   name: "off",
+  onlyInAll: true,
   summary:
     "a VM whose name is in /etc/hugemend/exempt: the guard refuses and touches nothing, until the name is taken out",
   victim: { ...usualVictim, id: "named", extra: `-name guest=${name},debug-threads=on` },

@@ -11,6 +11,7 @@ const LARGE = 2 ** 21;
  */
 export const oldKernel: Scenario = {
   name: "old-kernel",
+  onlyInAll: true,
   summary: "a guard that takes the kernel for Linux 6.1 refuses by version, and nothing is worse than stock",
   victim: usualVictim,
   async run(lab) {

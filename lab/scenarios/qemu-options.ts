@@ -37,6 +37,7 @@ const intelVictim: VictimConfig = { ...usualVictim, id: "intel", cpu: "Skylake-S
 /** One bad page in each RAM file. */
 export const qemuOptions: Scenario = {
   name: "qemu-options",
+  onlyInAll: true,
   summary:
     "two memory backends on two NUMA nodes, memory locked: one bad 4 KiB in each, exactly these are lost",
   victim: nodesVictim,
@@ -125,6 +126,7 @@ const firstDimm = 4 * GIB;
 /** The guard was there before the memory. */
 export const qemuOptionsDimm: Scenario = {
   name: "qemu-options-dimm",
+  onlyInAll: true,
   summary: "memory that was plugged in after the guard had attached goes bad: exactly one page is lost",
   victim: dimmVictim,
   async run(lab) {
