@@ -1,43 +1,91 @@
-/** `npm run bench [-- --json]`: measures, compares, fails if a promise is broken. Exit code 2: nothing could be measured. */
+/**
+ * `npm run bench [-- NAME…] [--json]`: measures, compares, draws. `list` tells what there is. Exit code 1: a promise is broken; 2: bad input,
+ * or a number could not be taken.
+ */
 
+import { mkdirSync, writeFileSync } from "node:fs";
+import { cpus, release, tmpdir } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
 import { messageOf } from "../src/errors.js";
-import { benchDetach } from "./detach.js";
-import type { Metric } from "./metric.js";
+import { allBenches } from "./all.js";
+import { type Bench, choose } from "./bench.js";
+import { exitCodeOf, type Outcome } from "./metric.js";
+import { plotPage } from "./plot.js";
 import { whyNotHere } from "./preflight.js";
-import { benchRecovery } from "./recovery.js";
+import { tableHead, tableRow } from "./table.js";
 
-function row(metric: Metric): string {
-  const { metric: name, value, unit, baseline, ratio, limit } = metric;
-  const numbers = [value, baseline].map((number) => `${number.toFixed(0)} ${unit}`.padStart(16)).join("");
-  const verdict =
-    limit === undefined ? "" : ratio <= limit ? `at most ${limit}: kept` : `at most ${limit}: BROKEN`;
-  return `${name.padEnd(16)}${numbers}${ratio.toFixed(2).padStart(8)}  ${verdict}\n`;
-}
+const usage = "usage: npm run bench [-- list | NAME...] [--json]";
 
 function say(text: string): void {
   process.stderr.write(`bench: ${text}\n`);
 }
 
-async function measure(): Promise<Metric[]> {
-  const obstacle = whyNotHere();
-  if (obstacle !== undefined) throw new Error(obstacle);
-  return [...(await benchRecovery(say)), ...(await benchDetach(say))];
+/** A benchmark that fails is told as such: the others run all the same. */
+async function runOne(bench: Bench): Promise<Outcome[]> {
+  try {
+    return await bench.run(say);
+  } catch (error) {
+    const notMeasured = messageOf(error);
+    return bench.metrics.map((metric) => ({ metric, notMeasured }));
+  }
 }
 
-async function main(json: boolean): Promise<number> {
-  let metrics: Metric[];
+async function measure(benches: readonly Bench[], json: boolean): Promise<Outcome[]> {
+  const outcomes: Outcome[] = [];
+  if (!json) process.stdout.write(tableHead);
+  for (const bench of benches) {
+    for (const outcome of await runOne(bench)) {
+      outcomes.push(outcome);
+      process.stdout.write(json ? `${JSON.stringify(outcome)}\n` : tableRow(outcome));
+    }
+  }
+  return outcomes;
+}
+
+function draw(outcomes: readonly Outcome[]): string {
+  const folder = join(tmpdir(), "hugemend-bench");
+  mkdirSync(folder, { recursive: true });
+  const when = new Date();
+  const path = join(folder, `bench-${when.toISOString().slice(0, 19).replaceAll(":", "-")}.html`);
+  const [processor] = cpus();
+  const where = `Linux ${release()}, ${cpus().length} × ${processor?.model ?? "unknown processor"}`;
+  writeFileSync(path, plotPage(outcomes, where, when));
+  return path;
+}
+
+async function main(argv: readonly string[]): Promise<number> {
+  let chosen: readonly Bench[];
+  let json: boolean;
   try {
-    metrics = await measure();
+    const options = { json: { type: "boolean", default: false } } as const;
+    const { values, positionals } = parseArgs({ args: [...argv], options, allowPositionals: true });
+    if (positionals[0] === "list" && positionals.length === 1) return list(values.json);
+    ({ json } = values);
+    chosen = choose(allBenches, positionals);
   } catch (error) {
-    say(`cannot measure: ${messageOf(error)}`);
+    say(`${messageOf(error)}; ${usage}`);
     return 2;
   }
-  if (!json)
-    process.stdout.write(
-      `${"metric".padEnd(16)}${"value".padStart(16)}${"baseline".padStart(16)}${"ratio".padStart(8)}\n`,
-    );
-  for (const metric of metrics) process.stdout.write(json ? `${JSON.stringify(metric)}\n` : row(metric));
-  return metrics.some(({ ratio, limit }) => limit !== undefined && ratio > limit) ? 1 : 0;
+  const obstacle = whyNotHere();
+  if (obstacle !== undefined) {
+    say(`cannot measure: ${obstacle}`);
+    return 2;
+  }
+  const outcomes = await measure(chosen, json);
+  for (const { metric } of outcomes.filter((outcome) => "notMeasured" in outcome))
+    say(`${metric} was NOT measured`);
+  say(`plots: ${draw(outcomes)}`);
+  return exitCodeOf(outcomes);
 }
 
-process.exitCode = await main(process.argv.includes("--json"));
+function list(json: boolean): number {
+  for (const { metrics, summary } of allBenches) {
+    process.stdout.write(
+      json ? `${JSON.stringify({ metrics, summary })}\n` : `${metrics.join(" ")}\n    ${summary}\n`,
+    );
+  }
+  return 0;
+}
+
+process.exitCode = await main(process.argv.slice(2));

@@ -1,63 +1,79 @@
-/** A victim with large pages and the real guard on it, started as `hugemend` itself is. */
+/** A measured process and the real guard on it. */
 
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { Child } from "../test/framework/child.js";
-import { driverPath } from "../test/framework/driver-path.js";
-import { COMMAND } from "../test/framework/guard-process.js";
-import { RamVictim } from "../test/framework/ram-victim.js";
+import { ObligingMonitor } from "../test/framework/obliging-monitor.js";
+import { TemporaryFolder } from "../test/framework/temporary-folder.js";
+import { BenchGuard, type Recovered } from "./bench-guard.js";
+import { MeasuredProcess } from "./measured-process.js";
+import { Resources } from "./resources.js";
 
-/** A copy of 200 pages on a busy machine takes seconds, not minutes. */
-const PATIENCE_MS = 120_000;
+/** What a rig consists of. */
+export interface RigOptions {
+  readonly pages: number;
+  /** Bytes of a large page, 2 MiB if left out. */
+  readonly pageSize?: number;
+  /** Bytes of address space, as many as the pages have if left out. */
+  readonly mapped?: number;
+  /** Whether the guard has a monitor, and pauses the VM for every recovery. */
+  readonly quiesce?: boolean;
+}
+
+/** One recovery. */
+export interface Strike {
+  /** How long the access took that hit the error, in nanoseconds. */
+  readonly stall: number;
+  /** What the guard says about it. */
+  readonly event: Recovered;
+}
 
 /** See the head of the file. */
 export class Rig implements AsyncDisposable {
-  readonly #ram: RamVictim;
-  readonly #guard: Child;
+  readonly measured: MeasuredProcess;
+  readonly guard: BenchGuard;
+  readonly #resources: Resources;
 
-  private constructor(ram: RamVictim, guard: Child) {
-    this.#ram = ram;
-    this.#guard = guard;
+  private constructor(measured: MeasuredProcess, guard: BenchGuard, resources: Resources) {
+    this.measured = measured;
+    this.guard = guard;
+    this.#resources = resources;
   }
 
-  /** @param folder for the ledger @throws Error if the guard does not get ready */
-  static async start(folder: string): Promise<Rig> {
-    const ram = await RamVictim.start(8);
-    try {
-      const input = JSON.stringify({ pid: ram.pid, ledger: join(folder, "ledger"), lost: [4096] });
-      const guard = Child.start(process.execPath, [...interpreterFlags(), driverPath("guard-driver"), input]);
-      while (!(await guard.output.next()).includes('"ready"'));
-      return new Rig(ram, guard);
-    } catch (error) {
-      await ram[Symbol.asyncDispose]();
-      throw error;
-    }
+  /** @throws Error if the machine has not enough large pages, or the guard does not get ready */
+  static async start({ pages, pageSize, mapped, quiesce = false }: RigOptions): Promise<Rig> {
+    await using resources = new Resources();
+    const folder = resources.use(new TemporaryFolder()).path;
+    const measured = resources.use(await MeasuredProcess.start(pages, pageSize, mapped));
+    const qmp = join(folder, "qmp");
+    if (quiesce) resources.use(await ObligingMonitor.start(qmp, measured.start, measured.size));
+    const options = quiesce ? ({ folder, qmp, quiesce: "always" } as const) : { folder };
+    const guard = resources.use(await BenchGuard.start(measured.pid, options));
+    return new Rig(measured, guard, resources.move());
   }
 
-  get victimPid(): number {
-    return this.#ram.pid;
+  /**
+   * Lets a large page go bad and touches it. It stays replaced, and a lazy fill may be under way.
+   *
+   * @param page number of the large page
+   */
+  async strike(page: number): Promise<Strike> {
+    const stall = await this.measured.number(`strike ${page}`);
+    return { stall, event: await this.guard.recovered() };
   }
 
-  get guardPid(): number {
-    return this.#guard.pid;
+  /** Waits until nothing is left to do for a strike. */
+  async settle({ event }: Strike): Promise<void> {
+    if (event.fill === "lazy") await this.guard.filled();
   }
 
-  /** @param command one of the victim's that answers with nanoseconds @throws Error if it does not */
-  async numbers(command: string): Promise<number[]> {
-    const [, ...words] = (await this.#ram.victim.ask(command, PATIENCE_MS)).split(" ");
-    const numbers = words.map(Number);
-    if (numbers.length > 0 && numbers.every((number) => number > 0)) return numbers;
-    throw new Error(`the victim answered ${JSON.stringify(words)} to ${command}`);
+  /** A recovery from its beginning to its end, and the large page back. @returns what it was */
+  async round(page: number): Promise<Strike> {
+    const strike = await this.strike(page);
+    await this.settle(strike);
+    await this.measured.tell(`remap ${page}`);
+    return strike;
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.#guard[Symbol.asyncDispose]();
-    await this.#ram[Symbol.asyncDispose]();
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#resources[Symbol.asyncDispose]();
   }
-}
-
-/** Flags of the command's first line, so that what is measured is what is installed. */
-function interpreterFlags(): string[] {
-  const line = readFileSync(COMMAND, "utf8").split("\n", 1)[0] ?? "";
-  return line.split(" ").filter((word) => word.startsWith("--"));
 }

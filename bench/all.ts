@@ -1,0 +1,30 @@
+/** All benchmarks, in the order in which they run: the long ones last. */
+
+import type { Bench } from "./bench.js";
+import { detach } from "./detach.js";
+import { downtime1G, downtime2M } from "./downtime.js";
+import { fault1G } from "./fault.js";
+import { fill1G } from "./fill.js";
+import { rest } from "./rest.js";
+import { scaleGuards } from "./scale-guards.js";
+import { scalePages } from "./scale-pages.js";
+import { scaleRam } from "./scale-ram.js";
+import { stall1G, stall2M } from "./stall.js";
+import { steady } from "./steady.js";
+
+/** See the head of the file. */
+export const allBenches: readonly Bench[] = [
+  stall2M,
+  downtime2M,
+  // While memory is least fragmented: pages of 1 GiB.
+  stall1G,
+  downtime1G,
+  fault1G,
+  fill1G,
+  steady,
+  detach,
+  rest,
+  scaleRam,
+  scalePages,
+  scaleGuards,
+];

@@ -1,0 +1,67 @@
+/* What a recovery is compared with: the same work in C, inside the process, with nobody else to ask. */
+#ifndef BASELINES_H
+#define BASELINES_H
+
+#include "memory.h"
+
+/*
+ * The algorithm of the request for QEMU: unmap the large page, map small pages in its place, read them back 4 KiB by 4 KiB, mark the
+ * lost one. All that would come on top of it in QEMU is left out, in its favour: the signal, the hand-over to a listener thread, the
+ * pause of the VM. MADV_HWPOISON takes CONFIG_MEMORY_FAILURE; the marker is as quick. `shared` as the file was, or private, which
+ * is quicker.
+ */
+static uint64_t request_once(size_t page, size_t lost, int shared) {
+  char *base = page_start(page);
+  uint64_t before = now_ns();
+  if (munmap(base, page_size)) die("munmap");
+  int flags = MAP_FIXED | MAP_ANONYMOUS | (shared ? MAP_SHARED : MAP_PRIVATE);
+  if (mmap(base, page_size, PROT_READ | PROT_WRITE, flags, -1, 0) != base) die("mmap");
+  for (size_t at = 0; at < page_size; at += SMALL_PAGE)
+    if (at != lost && pread(ram_fd, base + at, SMALL_PAGE, page * page_size + at) != (ssize_t)SMALL_PAGE) die("pread");
+  mark_lost(base + lost, SMALL_PAGE);
+  if (try_word(page * page_size / 8) != 0) die("the replacement");
+  uint64_t after = now_ns();
+  remap(page);
+  return after - before;
+}
+
+/* The whole large page in pieces, into memory that was never touched (as a replacement is), or into one piece again and again. */
+static uint64_t read_once(size_t page, size_t piece, int fresh) {
+  size_t room = fresh ? page_size : piece;
+  char *to = mmap(NULL, room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (to == MAP_FAILED) die("mmap");
+  if (!fresh) for (size_t at = 0; at < room; at += SMALL_PAGE) to[at] = 1;
+  uint64_t before = now_ns();
+  for (size_t at = 0; at < page_size; at += piece)
+    if (pread(ram_fd, fresh ? to + at : to, piece, page * page_size + at) != (ssize_t)piece) die("pread");
+  uint64_t after = now_ns();
+  munmap(to, room);
+  return after - before;
+}
+
+/* All words but those of the lost 4 KiB, one after the other. */
+static uint64_t read_in_order(size_t page, size_t lost) {
+  const uint64_t *from = (const uint64_t *)page_start(page), *end = from + page_size / 8, *gap = from + lost / 8;
+  uint64_t before = now_ns(), sum = 0;
+  for (; from < gap; from++) sum += *from;
+  for (from = gap + SMALL_PAGE / 8; from < end; from++) sum += *from;
+  uint64_t after = now_ns();
+  __asm__ volatile("" : : "r"(sum));
+  return after - before;
+}
+
+/* Words here and there, each address known only when the word before has been read. @returns ns for all of them */
+static uint64_t read_at_random(size_t page, size_t count, size_t lost) {
+  size_t first = page * page_size / 8, words = page_size / 8;
+  uint64_t state = 88172645463325252ull;
+  uint64_t before = now_ns();
+  for (size_t i = 0; i < count; i++) {
+    size_t word = random_next(&state) % words;
+    if (word * 8 / SMALL_PAGE == lost / SMALL_PAGE) word += SMALL_PAGE / 8;
+    /* The pattern is odd: no state is ever zero. */
+    state ^= ram[first + word] << 1;
+  }
+  return now_ns() - before;
+}
+
+#endif

@@ -1,0 +1,107 @@
+/*
+ * RAM on a shared hugetlb memfd, as QEMU's with share=on, and errors in it. Poison is a userfaultfd marker over one whole large page:
+ * every access raises SIGBUS while the file still holds the data, which is what memory_failure() does, without bad memory.
+ */
+#ifndef MEMORY_H
+#define MEMORY_H
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/userfaultfd.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include "clock.h"
+
+#ifndef UFFDIO_POISON
+struct uffdio_poison { struct uffdio_range range; __u64 mode; __s64 bytes_updated; };
+#define UFFDIO_POISON _IOWR(UFFDIO, 0x08, struct uffdio_poison)
+#define UFFD_FEATURE_POISON (1 << 14)
+#endif
+
+#define SMALL_PAGE 4096ul
+
+static volatile uint64_t *ram;
+static size_t page_size;
+static int ram_fd;
+static sigjmp_buf recover_point;
+static volatile int recovering;
+
+static char *page_start(size_t page) { return (char *)ram + page * page_size; }
+
+static void on_bus_error(int number) {
+  (void)number;
+  if (!recovering) { static const char text[] = "unexpected SIGBUS\n"; (void)!write(1, text, sizeof text - 1); _exit(3); }
+  siglongjmp(recover_point, 1);
+}
+
+/* 0 right, 1 lost, 2 wrong byte */
+static int try_word(size_t word) {
+  recovering = 1;
+  if (sigsetjmp(recover_point, 1)) { recovering = 0; return 1; }
+  uint64_t value = ram[word];
+  recovering = 0;
+  return value == pattern(word) ? 0 : 2;
+}
+
+/* A userfaultfd of this process that may also serve the kernel's own faults. */
+static int open_userfaultfd(void) {
+  int fd = syscall(SYS_userfaultfd, O_CLOEXEC);
+  if (fd < 0) die("userfaultfd");
+  struct uffdio_api api = {.api = UFFD_API, .features = UFFD_FEATURE_POISON};
+  if (ioctl(fd, UFFDIO_API, &api)) die("UFFDIO_API");
+  return fd;
+}
+
+static void watch_missing(int fd, void *start, size_t size) {
+  struct uffdio_register registration = {.range = {(uintptr_t)start, size}, .mode = UFFDIO_REGISTER_MODE_MISSING};
+  if (ioctl(fd, UFFDIO_REGISTER, &registration)) die("UFFDIO_REGISTER");
+}
+
+/* Every access to the range raises SIGBUS from now on. Nothing may be mapped there. */
+static void mark_lost(void *start, size_t size) {
+  int fd = open_userfaultfd();
+  watch_missing(fd, start, size);
+  struct uffdio_poison mark = {.range = {(uintptr_t)start, size}};
+  if (ioctl(fd, UFFDIO_POISON, &mark)) die("UFFDIO_POISON");
+  if (ioctl(fd, UFFDIO_UNREGISTER, &mark.range)) die("UFFDIO_UNREGISTER");
+  close(fd);
+}
+
+/* The file keeps the page. */
+static void poison(size_t page) {
+  if (madvise(page_start(page), page_size, MADV_DONTNEED)) die("MADV_DONTNEED");
+  mark_lost(page_start(page), page_size);
+}
+
+/* A child must not map the RAM: QEMU's do not either, and the guard keeps off RAM that others map. */
+static void keep_from_children(void *start, size_t size) {
+  if (madvise(start, size, MADV_DONTFORK)) die("MADV_DONTFORK");
+}
+
+/* Puts the large page back, whatever lies there now, and maps it. */
+static void remap(size_t page) {
+  void *at = page_start(page);
+  int flags = MAP_SHARED | MAP_FIXED | MAP_NORESERVE;
+  if (mmap(at, page_size, PROT_READ | PROT_WRITE, flags, ram_fd, page * page_size) != at) die("mmap");
+  keep_from_children(at, page_size);
+  if (try_word(page * page_size / 8) != 0) die("the large page that was put back");
+}
+
+static void make_ram(size_t pages, size_t large, size_t mapped) {
+  page_size = large;
+  int log2_size = large == 1u << 30 ? 30 : 21;
+  ram_fd = memfd_create("bench-ram", MFD_CLOEXEC | MFD_HUGETLB | (unsigned)log2_size << MAP_HUGE_SHIFT);
+  if (ram_fd < 0 || ftruncate(ram_fd, mapped)) die("memfd");
+  ram = mmap(NULL, mapped, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, ram_fd, 0);
+  if (ram == MAP_FAILED) die("mmap");
+  keep_from_children((void *)ram, mapped);
+  struct sigaction action = {.sa_handler = on_bus_error};
+  sigaction(SIGBUS, &action, NULL);
+  for (size_t word = 0, words = pages * large / 8; word < words; word++) ram[word] = pattern(word);
+}
+
+#endif

@@ -1,0 +1,51 @@
+/**
+ * `fault.1G`: how long the first touch of a small page takes that is not there yet, while the rest of a replaced page of 1 GiB is being
+ * filled. Baseline: a server in C that does the same for the same page, in a process of its own.
+ */
+
+import type { Bench } from "./bench.js";
+import { LOST } from "./bench-guard.js";
+import { SIZES } from "./measured-process.js";
+import { metricOf } from "./metric.js";
+import { Rig } from "./rig.js";
+import { quantile } from "./statistics.js";
+
+const ROUNDS = 5;
+const MICROSECOND = 1000;
+/** Touches in a round, and microseconds between them: a part of the time a fill takes. */
+const TOUCHES = 1000;
+const GAP_US = 200;
+/** What the server in C copies for a fault, and how much at a time beside the faults, in bytes. */
+const PIECE = 4096;
+const FILL = 256 * 1024;
+
+/** See the head of the file. */
+export const fault1G: Bench = {
+  metrics: ["fault.1G.p50", "fault.1G.p99"],
+  summary: "first touches while a page of 1 GiB is being filled; a server in C",
+  run: async (say) => {
+    await using rig = await Rig.start({ pages: 1, pageSize: SIZES["1G"] });
+    const ours: number[] = [];
+    const theirs: number[] = [];
+    for (let round = 1; round <= ROUNDS; round += 1) {
+      say(`touching a page of 1 GiB while it is filled, round ${round} of ${ROUNDS}`);
+      const strike = await rig.strike(0);
+      const missing = await rig.measured.numbers(`missing 0 ${TOUCHES} ${GAP_US} ${LOST}`);
+      await rig.settle(strike);
+      await rig.measured.tell("remap 0");
+      if (missing.length === 0) return nothingMissing(strike.event.fill);
+      ours.push(...missing);
+      theirs.push(...(await rig.measured.numbers(`served 0 ${TOUCHES} ${GAP_US} ${PIECE} ${FILL}`)));
+    }
+    const at = (share: number, values: readonly number[]): number => quantile(values, share) / MICROSECOND;
+    return [
+      metricOf("fault.1G.p50", "µs", at(0.5, ours), at(0.5, theirs), { limit: 2 }),
+      metricOf("fault.1G.p99", "µs", at(0.99, ours), at(0.99, theirs)),
+    ];
+  },
+};
+
+function nothingMissing(fill: string): { metric: string; notMeasured: string }[] {
+  const notMeasured = `no small page was missing after the recovery (fill: ${fill}), so none could be touched for the first time`;
+  return fault1G.metrics.map((metric) => ({ metric, notMeasured }));
+}

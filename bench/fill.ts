@@ -1,0 +1,81 @@
+/**
+ * `fill.1G`: GiB a second until all of a replaced page is there; baseline: pread(2) of the whole page in large pieces into fresh memory.
+ * An eager recovery fills while the thread stands, a lazy one afterwards.
+ *
+ * `after.1G`: reading all of it then; baseline: a large page that nothing happened to, in turns.
+ */
+
+import type { Bench } from "./bench.js";
+import { LOST } from "./bench-guard.js";
+import { SIZES } from "./measured-process.js";
+import { metricOf } from "./metric.js";
+import { Rig } from "./rig.js";
+import { median } from "./statistics.js";
+
+const ROUNDS = 5;
+const SECOND = 1_000_000_000;
+const MILLISECOND = 1_000_000;
+/** Pieces of the baseline, in bytes. */
+const PIECE = 4 * 1024 * 1024;
+const RANDOM_READS = 2_000_000;
+
+/** The page that goes bad, and the one that does not. */
+const BAD = 0;
+const GOOD = 1;
+
+/** One recovery and its fill. @returns nanoseconds until the last byte was there */
+async function fillOnce(rig: Rig): Promise<number> {
+  const strike = await rig.strike(BAD);
+  const begun = performance.now();
+  await rig.settle(strike);
+  return strike.event.fill === "eager" ? strike.stall : (performance.now() - begun) * MILLISECOND;
+}
+
+/** See the head of the file. */
+export const fill1G: Bench = {
+  metrics: ["fill.1G", "fill.1G.cached", "after.1G.sequential", "after.1G.random"],
+  summary: "how fast 1 GiB is filled, and reading it afterwards",
+  run: async (say) => {
+    await using rig = await Rig.start({ pages: 2, pageSize: SIZES["1G"] });
+    const { measured } = rig;
+    const fill: number[] = [];
+    const fresh: number[] = [];
+    const cached: number[] = [];
+    const order = { small: [] as number[], large: [] as number[] };
+    const random = { small: [] as number[], large: [] as number[] };
+    for (let round = 1; round <= ROUNDS; round += 1) {
+      say(`filling a page of 1 GiB and reading it, round ${round} of ${ROUNDS}`);
+      fresh.push(await measured.number(`pieces ${BAD} 1 ${PIECE} 1`));
+      cached.push(await measured.number(`pieces ${BAD} 1 ${PIECE} 0`));
+      fill.push(await fillOnce(rig));
+      // The first reading of all fills page tables as well: it is not what is compared.
+      await measured.tell(`check ${BAD} ${LOST}`);
+      for (const [page, into] of [
+        [BAD, "small"],
+        [GOOD, "large"],
+      ] as const) {
+        order[into].push(await measured.number(`order ${page} 1 ${LOST}`));
+        random[into].push(await measured.number(`random ${page} 1 ${RANDOM_READS} ${LOST}`));
+      }
+      await measured.tell(`remap ${BAD}`);
+    }
+    const speed = (times: readonly number[]): number => SECOND / median(times);
+    return [
+      metricOf("fill.1G", "GiB/s", speed(fill), speed(fresh), { least: 0.7 }),
+      metricOf("fill.1G.cached", "GiB/s", speed(fill), speed(cached)),
+      metricOf(
+        "after.1G.sequential",
+        "ms",
+        median(order.small) / MILLISECOND,
+        median(order.large) / MILLISECOND,
+        { limit: 1.1 },
+      ),
+      metricOf(
+        "after.1G.random",
+        "ns",
+        median(random.small) / RANDOM_READS,
+        median(random.large) / RANDOM_READS,
+      ),
+    ];
+  },
+};

@@ -1,0 +1,114 @@
+/** bench/c/measured.c with the large pages it needs: an unguarded process, until a guard attaches to it. */
+
+import { execFileSync } from "node:child_process";
+import { mkdirSync, readdirSync, renameSync, statSync } from "node:fs";
+import { setImmediate as nextTurn } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { Child } from "../test/framework/child.js";
+import { acquire, type HeldHugepages } from "../test/hugepages.js";
+
+/** Bytes of a large page. */
+export const SIZES: Readonly<Record<"2M" | "1G", number>> = { "2M": 2 ** 21, "1G": 2 ** 30 };
+
+const SOURCES = fileURLToPath(new URL("../../bench/c/", import.meta.url));
+/** The guard takes a process with such a name for QEMU. */
+const PROGRAM = fileURLToPath(new URL("./qemu-system-measured", import.meta.url));
+/** A command that copies a page of 1 GiB many times takes seconds, on a busy machine tens of them. */
+const PATIENCE_MS = 120_000;
+
+function compile(): string {
+  const newest = Math.max(...readdirSync(SOURCES).map((name) => statSync(`${SOURCES}${name}`).mtimeMs));
+  if ((statSync(PROGRAM, { throwIfNoEntry: false })?.mtimeMs ?? 0) > newest) return PROGRAM;
+  mkdirSync(fileURLToPath(new URL("./", import.meta.url)), { recursive: true });
+  const own = `${PROGRAM}.${process.pid}`;
+  const flags = ["-O2", "-Wall", "-Wextra", "-Werror", "-pthread"];
+  execFileSync("gcc", [...flags, "-o", own, `${SOURCES}measured.c`], { stdio: "pipe" });
+  renameSync(own, PROGRAM);
+  return PROGRAM;
+}
+
+/** See the head of the file. */
+export class MeasuredProcess implements AsyncDisposable {
+  readonly pid: number;
+  /** Address of its first large page. */
+  readonly start: bigint;
+  /** Bytes of RAM it uses. */
+  readonly size: number;
+  readonly #child: Child;
+  readonly #pool: HeldHugepages;
+
+  private constructor(child: Child, pool: HeldHugepages, start: bigint) {
+    this.pid = child.pid;
+    this.start = start;
+    this.size = pool.count * pool.pageSize;
+    this.#child = child;
+    this.#pool = pool;
+  }
+
+  /**
+   * @param pages large pages it uses
+   * @param pageSize bytes of one
+   * @param mapped bytes of address space for all its RAM; what is beyond the pages is never touched
+   * @throws Error if the kernel has not that many large pages, or gcc does not compile it
+   */
+  static async start(
+    pages: number,
+    pageSize: number = SIZES["2M"],
+    mapped: number = pages * pageSize,
+  ): Promise<MeasuredProcess> {
+    const program = compile();
+    const pool = await acquire(pages, pageSize);
+    try {
+      const child = Child.start(program, [pages, pageSize, mapped].map(String));
+      try {
+        const [ready, , start] = (await child.output.next()).split(" ");
+        if (ready !== "ready" || start === undefined)
+          throw new Error(`the measured process said "${ready}" instead of "ready"`);
+        return new MeasuredProcess(child, pool, BigInt(start));
+      } catch (error) {
+        await child[Symbol.asyncDispose]();
+        throw error;
+      }
+    } catch (error) {
+      await pool[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  async #ask(command: string): Promise<string[]> {
+    this.#child.write(command);
+    const [, ...words] = (await this.#child.output.next(PATIENCE_MS)).split(" ");
+    const filled = words.filter((word) => word !== "");
+    // It may have given up in the middle of an answer, and has then said why.
+    await Promise.race([this.#child.ended, nextTurn()]);
+    if (this.#child.alive) return filled;
+    const complaint = this.#child.errors.all.join(" | ");
+    throw new Error(`the measured process ended at ${command}: ${complaint}`);
+  }
+
+  /** @param command one that answers with nanoseconds or a count @throws Error if it does not */
+  async numbers(command: string): Promise<number[]> {
+    const words = await this.#ask(command);
+    const numbers = words.map(Number);
+    if (numbers.every((number) => number > 0)) return numbers;
+    throw new Error(`the measured process answered ${JSON.stringify(words)} to ${command}`);
+  }
+
+  /** @param command one that answers with one number */
+  async number(command: string): Promise<number> {
+    const [number] = await this.numbers(command);
+    if (number === undefined) throw new Error(`the measured process gave no number for ${command}`);
+    return number;
+  }
+
+  /** @param command one that answers `done` @throws Error if it does not */
+  async tell(command: string): Promise<void> {
+    const answer = (await this.#ask(command)).join(" ");
+    if (answer !== "done") throw new Error(`the measured process answered "${answer}" to ${command}`);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#child[Symbol.asyncDispose]();
+    await this.#pool[Symbol.asyncDispose]();
+  }
+}
