@@ -41,8 +41,8 @@ export const fill1G: Bench = {
     const fill: number[] = [];
     const fresh: number[] = [];
     const cached: number[] = [];
-    const order = { small: [] as number[], large: [] as number[] };
-    const random = { small: [] as number[], large: [] as number[] };
+    const order: Record<"small" | "large", number[]> = { small: [], large: [] };
+    const random: Record<"small" | "large", number[]> = { small: [], large: [] };
     for (let round = 1; round <= ROUNDS; round += 1) {
       say(`filling a page of 1 GiB and reading it, round ${round} of ${ROUNDS}`);
       fresh.push(await measured.number(`pieces ${BAD} 1 ${PIECE} 1`));

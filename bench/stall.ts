@@ -36,7 +36,7 @@ async function takeTurns(rig: Rig, each: number, say: (turn: number) => void): P
   const first = await strikes(rig, 1);
   // Until the interpreter has compiled what it runs again and again.
   if (each > 1) await strikes(rig, RECOVERIES_A_ROUND);
-  const taken = { stall: [] as number[], request: [] as number[], shared: [] as number[] };
+  const taken: Record<"stall" | "request" | "shared", number[]> = { stall: [], request: [], shared: [] };
   for (let round = 1; round <= ROUNDS; round += 1) {
     say(round);
     taken.request.push(median(await rig.measured.numbers(`request 0 ${each} ${LOST} 0`)));

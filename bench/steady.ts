@@ -95,7 +95,7 @@ export const steady: Bench = {
     const metrics = [];
     for (const { name, command, turns: count, unit, divisor, promised } of turns) {
       say(`${name}: ${count} turns`);
-      const values = { guarded: [] as number[], free: [] as number[] };
+      const values: Record<"guarded" | "free", number[]> = { guarded: [], free: [] };
       for (let turn = 0; turn < count; turn += 1) {
         const pair = [
           ["guarded", guarded],
