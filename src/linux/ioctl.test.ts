@@ -10,6 +10,8 @@ describe("ioctl numbers", () => {
       API: 0xc018aa3f,
       REGISTER: 0xc020aa00,
       UNREGISTER: 0x8010aa01,
+      WAKE: 0x8010aa02,
+      COPY: 0xc028aa03,
       POISON: 0xc020aa08,
     });
   });

@@ -13,24 +13,39 @@ import { trySystemCall } from "./system-call.js";
 
 const TYPE = 0xaa;
 /** Request numbers; asserted against the kernel's values in the unit test. */
-export const userfaultfdRequest: Readonly<Record<"API" | "REGISTER" | "UNREGISTER" | "POISON", number>> = {
+export const userfaultfdRequest: Readonly<
+  Record<"API" | "REGISTER" | "UNREGISTER" | "WAKE" | "COPY" | "POISON", number>
+> = {
   API: ioctlRequest("read-write", TYPE, 0x3f, 24),
   REGISTER: ioctlRequest("read-write", TYPE, 0x00, 32),
   UNREGISTER: ioctlRequest("read", TYPE, 0x01, 16),
+  WAKE: ioctlRequest("read", TYPE, 0x02, 16),
+  COPY: ioctlRequest("read-write", TYPE, 0x03, 40),
   POISON: ioctlRequest("read-write", TYPE, 0x08, 32),
 };
+/** USERFAULTFD_IOC_NEW of /dev/userfaultfd: a userfaultfd for whoever calls it, whatever its privileges. */
+export const USERFAULTFD_IOC_NEW: number = ioctlRequest("none", TYPE, 0x00, 0);
 
 /** Flag of userfaultfd(2): handle only faults from user mode, which needs no privilege. */
 export const UFFD_USER_MODE_ONLY = 1;
 /** O_CLOEXEC, as userfaultfd(2) takes it. */
 export const UFFD_CLOEXEC = 0o2000000;
+/** O_NONBLOCK, as userfaultfd(2) takes it: poll(2) works only with it. */
+export const UFFD_NONBLOCK = 0o4000;
 const UFFD_API = 0xaan;
+const FEATURE_EVENT_REMAP = 1n << 2n;
 const FEATURE_POISON = 1n << 14n;
 const MODE_MISSING = 1n;
 
 const scratch = allocateNative(4096);
 
-function control(
+/**
+ * One request.
+ *
+ * @param words the argument, as 64-bit words
+ * @returns the error number, 0 on success
+ */
+export function control(
   descriptor: number,
   name: keyof typeof userfaultfdRequest,
   words: readonly bigint[],
@@ -50,6 +65,11 @@ function mustControl(
   if (error !== 0) throw failure(name, error, words);
 }
 
+/** @param index of a word of the last request's argument @returns what the kernel has written there, signed */
+export function answer(index: number): bigint {
+  return scratch.bytes.readBigInt64LE(index * 8);
+}
+
 function failure(name: keyof typeof userfaultfdRequest, error: number, words: readonly bigint[]): LinuxError {
   return new LinuxError("HM_USERFAULTFD", `UFFDIO_${name} failed`, {
     present: `${errnoName(error)} for ${words.map(hex).join(", ")}`,
@@ -63,6 +83,16 @@ function failure(name: keyof typeof userfaultfdRequest, error: number, words: re
 /** Negotiates the API with the POISON feature. @param descriptor a fresh userfaultfd @throws LinuxError HM_USERFAULTFD */
 export function enablePoison(descriptor: number): void {
   mustControl(descriptor, "API", [UFFD_API, FEATURE_POISON, 0n]);
+}
+
+/**
+ * Negotiates the API for a lazy replacement: POISON, and EVENT_REMAP, so that the registration moves along with mremap(2).
+ *
+ * @param descriptor a fresh userfaultfd
+ * @throws LinuxError HM_USERFAULTFD
+ */
+export function enableLazyFill(descriptor: number): void {
+  mustControl(descriptor, "API", [UFFD_API, FEATURE_POISON | FEATURE_EVENT_REMAP, 0n]);
 }
 
 /** Registers a range for missing faults. @param start address in the owning process @param size bytes @throws LinuxError HM_USERFAULTFD */

@@ -13,6 +13,8 @@ export interface RamAttributes {
   readonly advice: readonly number[];
   /** Undefined: the process's own. */
   readonly policy: NumaPolicy | undefined;
+  /** mlock(2): new memory is populated at once. */
+  readonly locked: boolean;
 }
 
 /** VmFlags letters (fs/proc/task_mmu.c show_smap_vma_flags) and the advice that sets them (asm-generic/mman-common.h). */
@@ -28,6 +30,7 @@ export function attributesOf(pid: number, mapping: Mapping): RamAttributes {
   return {
     advice: advices.filter(([flag]) => flags?.has(flag)).map(([, advice]) => advice),
     policy: readNumaPolicy(pid, mapping.start),
+    locked: flags?.has("lo") ?? false,
   };
 }
 

@@ -105,11 +105,20 @@ export class RemoteCalls implements Disposable {
    * @throws RemoteCallError with the kernel's error number; TraceeError HM_TRACEE_GONE or HM_TRACEE_STUCK
    */
   call(name: SystemCallName, ...words: readonly (bigint | number)[]): bigint {
+    return this.callMeanwhile(() => {}, name, ...words);
+  }
+
+  /**
+   * The same for a call that waits for something we have to do.
+   *
+   * @param meanwhile done again and again until the call returns
+   */
+  callMeanwhile(meanwhile: () => void, name: SystemCallName, ...words: readonly (bigint | number)[]): bigint {
     // SAFETY: the registers lead through one system call back to the signal frame; what the call changes is the caller's matter.
     ptrace.writeRegisters(this.tid, this.#registersFor(name, words.map(BigInt)));
     this.#calls += 1;
-    this.#toSystemCallStop(); // entry
-    this.#toSystemCallStop(); // exit
+    this.#toSystemCallStop(() => {}); // entry
+    this.#toSystemCallStop(meanwhile); // exit
     const architecture = currentArchitecture();
     const registers = ptrace.readRegisters(this.tid);
     const expected = this.#gadgets.call + BigInt(architecture.callGadgetReturn);
@@ -134,11 +143,11 @@ export class RemoteCalls implements Disposable {
     );
   }
 
-  #toSystemCallStop(): void {
+  #toSystemCallStop(meanwhile: () => void): void {
     let deliver = 0;
     for (;;) {
       ptrace.resumeToSystemCall(this.tid, deliver);
-      const { status } = nextStop(this.tid);
+      const { status } = nextStop(this.tid, meanwhile);
       if (status.kind === "system-call") return;
       if (status.kind === "exited" || status.kind === "killed") {
         this.#alive = false;

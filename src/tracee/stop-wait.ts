@@ -14,12 +14,14 @@ const sleeper = new Int32Array(new SharedArrayBuffer(4));
  * Waits for one thread's next stop; nobody else is served meanwhile.
  *
  * @param tid a thread that was told to run or to stop
+ * @param meanwhile done at each look: what the thread may be waiting for
  * @returns its next event
  * @throws TraceeError HM_TRACEE_STUCK if nothing happens in time, HM_TRACEE_GONE if the thread is no longer ours
  */
-export function nextStop(tid: number): ThreadEvent {
+export function nextStop(tid: number, meanwhile: () => void = () => {}): ThreadEvent {
   const start = performance.now();
   for (;;) {
+    meanwhile();
     const event = pollThread(tid);
     if (event === "none-left") {
       throw new TraceeError("HM_TRACEE_GONE", `Thread ${tid} is gone`, { expected: "a traced thread" });

@@ -9,7 +9,8 @@ import { errno } from "../../src/linux/errno.js";
 import { mapping } from "../../src/linux/native-memory.js";
 import { BUS_MCEERR_AO, BUS_MCEERR_AR, SIGNAL_INFO_SIZE } from "../../src/linux/signal-info.js";
 import { signal } from "../../src/linux/signals.js";
-import { userfaultfdRequest } from "../../src/linux/userfaultfd.js";
+import { USERFAULTFD_IOC_NEW, userfaultfdRequest } from "../../src/linux/userfaultfd.js";
+import { MESSAGE_SIZE } from "../../src/linux/userfaultfd-fill.js";
 
 /** Runs C's preprocessor over an expression after some headers. */
 function evaluate(headers: readonly string[], words: readonly string[]): string[] {
@@ -51,11 +52,16 @@ describe("numbers of the kernel", () => {
     assertNumbers(["asm-generic/siginfo.h"], { BUS_MCEERR_AR, BUS_MCEERR_AO, SI_MAX_SIZE: SIGNAL_INFO_SIZE });
   });
   it("for userfaultfd, as its own header derives them", () => {
-    const { API, REGISTER, UNREGISTER } = userfaultfdRequest;
+    const { API, REGISTER, UNREGISTER, WAKE, COPY } = userfaultfdRequest;
     const program = `#include <sys/ioctl.h>
       #include <linux/userfaultfd.h>
       _Static_assert(UFFDIO_API == ${API}u, ""); _Static_assert(UFFDIO_REGISTER == ${REGISTER}u, "");
       _Static_assert(UFFDIO_UNREGISTER == ${UNREGISTER}u, "");
+      _Static_assert(UFFDIO_WAKE == ${WAKE}u, ""); _Static_assert(UFFDIO_COPY == ${COPY}u, "");
+      _Static_assert(_IO(UFFDIO, 0x00) == ${USERFAULTFD_IOC_NEW}u, "");
+      _Static_assert(sizeof(struct uffd_msg) == ${MESSAGE_SIZE}, "");
+      _Static_assert(__builtin_offsetof(struct uffd_msg, arg.pagefault.address) == 16, "");
+      _Static_assert(UFFD_EVENT_PAGEFAULT == 0x12 && UFFD_EVENT_REMAP == 0x14, "");
       struct uffdio_poison_ { struct uffdio_range range; __u64 mode; __s64 updated; };
       _Static_assert(_IOWR(UFFDIO, 0x08, struct uffdio_poison_) == ${userfaultfdRequest.POISON}u, "");`;
     execFileSync("gcc", ["-fsyntax-only", "-x", "c", "-"], {

@@ -3,6 +3,7 @@
 /** System calls that Hugemend makes itself or has a tracee make. */
 export type SystemCallName =
   | "close"
+  | "eventfd2"
   | "fallocate"
   | "flock"
   | "ftruncate"
@@ -20,17 +21,24 @@ export type SystemCallName =
   | "munmap"
   | "pidfd_getfd"
   | "pidfd_open"
+  | "ppoll"
   | "pread64"
+  | "process_madvise"
   | "process_vm_readv"
   | "process_vm_writev"
   | "ptrace"
   | "pwrite64"
+  | "read"
+  | "recvmsg"
   | "rt_sigaction"
   | "rt_tgsigqueueinfo"
   | "sched_yield"
+  | "sendmsg"
+  | "socketpair"
   | "tgkill"
   | "userfaultfd"
-  | "wait4";
+  | "wait4"
+  | "write";
 
 /** The general registers of a stopped thread, as PTRACE_GETREGSET with NT_PRSTATUS gives them. */
 export type Registers = Buffer;

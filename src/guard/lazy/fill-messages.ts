@@ -1,0 +1,50 @@
+/** What the guard and its fill thread say to each other. Plain data, cloned on the way. */
+
+import type { FillJob } from "../../recovery/page-fill.js";
+
+/** How a replacement is to be filled. */
+export interface FillOrder {
+  /** Names it in messages. */
+  readonly id: number;
+  readonly job: FillJob;
+  /** pidfd of the VM. */
+  readonly processDescriptor: number;
+  /** Whether full ranges of 2 MiB are joined to large pages afterwards. */
+  readonly collapse: boolean;
+  /** MiB a second in the background; Infinity without a limit; 0: only what is touched. */
+  readonly rate: number;
+}
+
+/** What the fill thread is started with. */
+export interface FillThreadData {
+  /** An eventfd that wakes it. */
+  readonly wake: number;
+  /** One 32-bit number that is raised with each message: looking at it costs nothing. */
+  readonly news: SharedArrayBuffer;
+}
+
+/** To the fill thread. Each is followed by a wake-up. */
+export type ToFiller =
+  | { readonly kind: "fill"; readonly order: FillOrder }
+  /** Everything at once, whatever the rate. */
+  | { readonly kind: "hurry" }
+  | { readonly kind: "end" };
+
+/** From the fill thread. */
+export type FromFiller =
+  /** It serves the faults of this one from now on. */
+  | { readonly kind: "serving"; readonly id: number }
+  | { readonly kind: "filled"; readonly id: number; readonly result: FillResult }
+  /** It goes on trying. */
+  | { readonly kind: "trouble"; readonly id: number; readonly code: string; readonly message: string }
+  /** The VM is gone, or no longer maps the replacement: nobody waits for it any more. */
+  | { readonly kind: "vanished"; readonly id: number };
+
+/** What became of a replacement. */
+export interface FillResult {
+  /** Offsets of the lost 4 KiB, ascending. */
+  readonly lost: readonly number[];
+  /** Ranges of 2 MiB without a lost page, and how many of them are one large page now. */
+  readonly ranges: number;
+  readonly collapsed: number;
+}

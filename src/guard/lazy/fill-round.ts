@@ -1,0 +1,90 @@
+/** One replacement in the fill thread: a little of it at a time, and whoever waits first. */
+
+import { hva } from "../../linux/address.js";
+import { collapseRange, HUGE_RANGE } from "../../linux/collapse.js";
+import { unregisterRange } from "../../linux/userfaultfd.js";
+import { MOST_PIECE, PageFill } from "../../recovery/page-fill.js";
+import type { FillOrder, FillResult } from "./fill-messages.js";
+
+/** After a fault more of them are likely: then the pieces that a next one may have to wait for are small. */
+const SMALL_PIECE = 16_384;
+const CAREFUL_MS = 2;
+
+/** See the head of the file. */
+export class FillRound {
+  readonly order: FillOrder;
+  readonly #fill: PageFill;
+  readonly #since = performance.now();
+  #filled = 0;
+  #lastFault = -Infinity;
+  #hurry = false;
+  #nextRange: number | undefined;
+  #ranges = 0;
+  #collapsed = 0;
+
+  constructor(order: FillOrder) {
+    this.order = order;
+    this.#fill = new PageFill(order.job);
+  }
+
+  /** Whether it still watches for faults. */
+  get watching(): boolean {
+    return this.#nextRange === undefined;
+  }
+
+  /** From now on as fast as it can. */
+  hurry(): void {
+    this.#hurry = true;
+  }
+
+  /** @returns how many were served @throws RecoveryError */
+  serve(): number {
+    if (!this.watching) return 0;
+    const served = this.#fill.serve();
+    if (served > 0) this.#lastFault = performance.now();
+    return served;
+  }
+
+  /** @returns milliseconds until there is something to do; Infinity: only when somebody touches it */
+  pause(now: number): number {
+    if (!this.watching || this.#fill.complete || this.#hurry || this.order.rate === Infinity) return 0;
+    if (this.order.rate === 0) return Infinity;
+    const due = this.#since + (this.#filled / (this.order.rate * 1_048_576)) * 1000;
+    return Math.max(0, due - now);
+  }
+
+  /**
+   * The next piece: of the fill, or of joining what is full.
+   *
+   * @returns the result when all is done
+   * @throws RecoveryError, LinuxError HM_USERFAULTFD
+   */
+  step(now: number): FillResult | undefined {
+    if (this.watching) {
+      if (!this.#fill.complete) {
+        const careful = now - this.#lastFault < CAREFUL_MS;
+        this.#filled += this.#fill.fillNext(careful ? SMALL_PIECE : MOST_PIECE);
+        return undefined;
+      }
+      const { userfaultfd, base, source } = this.order.job;
+      // Every 4 KiB is in place or marked, so nobody can find a hole where nobody watches any more.
+      unregisterRange(userfaultfd, base, source.size);
+      this.#nextRange = 0;
+    }
+    return this.#joinNext();
+  }
+
+  #joinNext(): FillResult | undefined {
+    const { job, collapse, processDescriptor } = this.order;
+    const { lost } = this.#fill;
+    const at = this.#nextRange ?? 0;
+    if (at < job.source.size && collapse) {
+      this.#nextRange = at + HUGE_RANGE;
+      if (lost.some((offset) => offset >= at && offset < at + HUGE_RANGE)) return undefined;
+      this.#ranges += 1;
+      if (collapseRange(processDescriptor, hva(job.base + BigInt(at))) === 0) this.#collapsed += 1;
+      return undefined;
+    }
+    return { lost, ranges: this.#ranges, collapsed: this.#collapsed };
+  }
+}

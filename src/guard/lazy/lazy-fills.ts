@@ -1,0 +1,177 @@
+/** All replacements of one VM that are being filled, and those that are full but not yet closed up. */
+
+import type { Trigger } from "../../ledger/events.js";
+import type { Hva } from "../../linux/address.js";
+import { closeDescriptor } from "../../linux/pidfd.js";
+import type { PageSource } from "../../recovery/large-page-reader.js";
+import type { OverlayIdentity } from "../../recovery/overlay-name.js";
+import { FillError } from "../../recovery/page-fill.js";
+import type { Spare } from "../../recovery/spare.js";
+import { FillClient } from "./fill-client.js";
+import type { FillResult, FromFiller } from "./fill-messages.js";
+import { LocalFill } from "./local-fill.js";
+
+/** A spare that is in place: of this guard, or of one before it. */
+export type PlacedSpare = Pick<Spare, "size" | "userfaultfd" | "theirs" | "note" | "release">;
+
+/** A replacement that is being filled. */
+export interface Filling {
+  readonly page: OverlayIdentity;
+  readonly spare: PlacedSpare;
+  readonly source: PageSource;
+  /** When the error was seen, on performance.now()'s clock. */
+  readonly since: number;
+  readonly trigger: Trigger | undefined;
+}
+
+/** A replacement that is full. */
+export interface Filled extends Filling {
+  readonly result: FillResult;
+}
+
+/** How to fill. */
+export interface FillPolicy {
+  /** MiB a second in the background; Infinity without a limit; 0: only what is touched. */
+  readonly rate: number;
+  /** Whether 2 MiB ranges are joined afterwards. */
+  readonly collapse: boolean;
+}
+
+/** Who wants to know. */
+export interface LazyFillsListener {
+  /** There is something to take. */
+  wake(): void;
+  /** Filling goes on, but something stands in its way. */
+  trouble(page: OverlayIdentity, code: string, message: string): void;
+}
+
+interface Entry extends Filling {
+  local: LocalFill | undefined;
+}
+
+/** See the head of the file. */
+export class LazyFills {
+  readonly #processDescriptor: number;
+  readonly #policy: FillPolicy;
+  readonly #listener: LazyFillsListener;
+  readonly #entries = new Map<number, Entry>();
+  readonly #filled: Filled[] = [];
+  readonly #told = new Set<string>();
+  #client: FillClient | undefined;
+  #next = 1;
+  #settled: (() => void)[] = [];
+
+  constructor(processDescriptor: number, policy: FillPolicy, listener: LazyFillsListener) {
+    this.#processDescriptor = processDescriptor;
+    this.#policy = policy;
+    this.#listener = listener;
+  }
+
+  /** The VM's descriptors that belong to replacements being filled. */
+  get descriptors(): number[] {
+    return [...this.#entries.values(), ...this.#filled].map(({ spare }) => spare.theirs);
+  }
+
+  /** @returns whether an address lies in a replacement that is being filled */
+  covers(address: Hva): boolean {
+    for (const { page } of this.#entries.values()) {
+      if (address >= page.base && address < page.base + BigInt(page.size)) return true;
+    }
+    return false;
+  }
+
+  /** Begins to serve at once, on this thread, and to fill, on another. Never throws: faults must not wait for a reason. */
+  start(filling: Filling): void {
+    const id = this.#next;
+    this.#next += 1;
+    const { userfaultfd } = filling.spare;
+    const job = { userfaultfd, base: filling.page.base, source: filling.source };
+    const entry: Entry = { ...filling, local: undefined };
+    this.#entries.set(id, entry);
+    entry.local = new LocalFill(job, (error) => this.#localTrouble(id, error));
+    const order = { id, job, processDescriptor: this.#processDescriptor, ...this.#policy };
+    try {
+      this.#client ??= new FillClient({
+        told: (message) => this.#hear(message),
+        died: (error) => this.#fillHere(error),
+      });
+      this.#client.fill(order);
+    } catch (error) {
+      this.#fillHere(error);
+    }
+  }
+
+  /** Takes a replacement that is full; undefined if there is none. */
+  take(): Filled | undefined {
+    return this.#filled.shift();
+  }
+
+  /** Fills all there is as fast as it can. @returns when nothing is being filled any more */
+  async finishAll(): Promise<void> {
+    if (this.#entries.size === 0) return;
+    this.#client?.hurry();
+    await new Promise<void>((resolve) => this.#settled.push(resolve));
+  }
+
+  #hear(message: FromFiller): void {
+    const entry = this.#entries.get(message.id);
+    if (entry === undefined) return;
+    if (message.kind === "serving") {
+      entry.local?.stop();
+      entry.local = undefined;
+    } else if (message.kind === "filled") this.#done(message.id, message.result);
+    else if (message.kind === "vanished") this.#forget(message.id);
+    else this.#tellOnce(entry, message.code, message.message);
+  }
+
+  #done(id: number, result: FillResult): void {
+    const entry = this.#entries.get(id);
+    if (entry === undefined) return;
+    const { page, spare, source, since, trigger } = entry;
+    this.#filled.push({ page, spare, source, since, trigger, result });
+    this.#drop(id);
+    this.#listener.wake();
+  }
+
+  /** The VM has ended, or its RAM was unplugged: nobody waits any more. */
+  #forget(id: number): void {
+    const entry = this.#entries.get(id);
+    entry?.spare.release();
+    if (entry !== undefined) closeDescriptor(entry.source.file);
+    this.#drop(id);
+  }
+
+  #drop(id: number): void {
+    this.#entries.get(id)?.local?.stop();
+    this.#entries.delete(id);
+    if (this.#entries.size > 0) return;
+    this.#client?.end();
+    this.#client = undefined;
+    for (const resolve of this.#settled.splice(0)) resolve();
+  }
+
+  #localTrouble(id: number, error: unknown): void {
+    const entry = this.#entries.get(id);
+    if (entry === undefined) return;
+    if (error instanceof FillError && error.vanished) return this.#forget(id);
+    this.#tellOnce(entry, "HM_FILL", error instanceof Error ? error.message : String(error));
+  }
+
+  /** Without the other thread this one does its work, so that nobody waits for ever. */
+  #fillHere(error: unknown): void {
+    this.#client = undefined;
+    for (const [id, entry] of this.#entries) {
+      this.#tellOnce(entry, "HM_FILL_THREAD", error instanceof Error ? error.message : String(error));
+      const job = { userfaultfd: entry.spare.userfaultfd, base: entry.page.base, source: entry.source };
+      entry.local ??= new LocalFill(job, (trouble) => this.#localTrouble(id, trouble));
+      entry.local.fillAll((result) => this.#done(id, result));
+    }
+  }
+
+  #tellOnce({ page }: Filling, code: string, message: string): void {
+    const key = `${page.base} ${code}`;
+    if (this.#told.has(key)) return;
+    this.#told.add(key);
+    this.#listener.trouble(page, code, message);
+  }
+}

@@ -1,0 +1,116 @@
+/**
+ * Step 6 of the walk, lazily: a spare region moves over the large page with one mremap(2), empty as it is. Whoever touches it waits for
+ * its page (page-fill.ts): no instant exists in which the guest could read a hole, or a zero that was data.
+ */
+
+import { allocateNative, mapping } from "../linux/native-memory.js";
+import { readMessages } from "../linux/userfaultfd-fill.js";
+import { RemoteCallError, type RemoteCalls } from "../tracee/remote-calls.js";
+import { type LargePage, SMALL_PAGE } from "./large-page.js";
+import { largePageReader, type PageSource } from "./large-page-reader.js";
+import { RecoveryError } from "./recovery-error.js";
+import type { Spare } from "./spare.js";
+
+/** Named points between which the guard could die; tests end it at each of them. */
+export const lazySwapSteps = ["bad-found", "lazy-intent-recorded", "tagged", "moving", "moved"] as const;
+
+/** One of {@link lazySwapSteps}. */
+export type LazySwapStep = (typeof lazySwapSteps)[number];
+
+/** What a lazy swap works with. */
+export interface LazySwapInit {
+  readonly page: LargePage;
+  readonly spare: Spare;
+  readonly source: PageSource;
+  /** Offsets in the page that the kernel has reported as bad. */
+  readonly reported: readonly number[];
+  /** Whether a page without a bad 4 KiB is replaced as well: only where memory cannot be made to fail. */
+  readonly acceptsIntact: boolean;
+  /** Called right before the one step that counts; throws to call it off. @param lost what is known to be lost by then */
+  readonly commit: (lost: readonly number[]) => void;
+  readonly onStep: (step: LazySwapStep) => void;
+}
+
+const PIECE = 2 * 1024 * 1024;
+const buffer = allocateNative(SMALL_PAGE);
+
+/**
+ * @param remote a borrowed thread of the tracee
+ * @returns the lost 4 KiB that are known: what else is lost is found when it is filled
+ * @throws HugemendError: the mapping is as it was, and the spare as well
+ */
+export function placeSpare(remote: RemoteCalls, init: LazySwapInit): number[] {
+  const { page, spare, onStep } = init;
+  const lost = findBad(init);
+  onStep("bad-found");
+  init.commit(lost);
+  onStep("lazy-intent-recorded");
+  spare.note({ descriptor: spare.theirs, page });
+  onStep("tagged");
+  // The call waits until the message of the move was taken, so that nobody fills in between (fs/userfaultfd.c mremap_userfaultfd_complete).
+  const takeMessage = (): void => {
+    onStep("moving");
+    readMessages(spare.userfaultfd);
+  };
+  const flags = mapping.MREMAP_MAYMOVE | mapping.MREMAP_FIXED;
+  const { region, size } = spare;
+  try {
+    // SAFETY: `base` is one whole large page of the mapping it was classified in, and no thread of the tracee changes QEMU's RAM mappings
+    // while it runs a guest. One call under the kernel's mmap lock. If we die, it has happened or it has not; the thread may wait in it
+    // for the message to be taken, which the next guard does first of all.
+    const moved = remote.callMeanwhile(takeMessage, "mremap", region, size, size, flags, page.base);
+    if (moved !== page.base) {
+      throw new RecoveryError("HM_SWAP_ELSEWHERE", "The kernel moved the replacement to another place");
+    }
+  } catch (error) {
+    // Only a refusal by the kernel is sure not to have moved it: otherwise the tag stays, for whoever looks next.
+    if (error instanceof RemoteCallError) spare.note({ descriptor: spare.theirs, page: null });
+    throw error;
+  }
+  onStep("moved");
+  return lost;
+}
+
+/**
+ * A signal without a bad 4 KiB behind it is a riddle: the page may have left its file, so that zeros were read for data. So one bad 4 KiB
+ * has to be seen first, and a good one as well: a kernel that does not know which part is bad refuses them all.
+ */
+function findBad(init: LazySwapInit): number[] {
+  const { source, acceptsIntact } = init;
+  const reported = init.reported.filter((offset) => isBad(source, offset));
+  const lost = reported.length > 0 ? reported : scan(source);
+  if (lost.length === 0 && !acceptsIntact) {
+    throw new RecoveryError("HM_SALVAGE_NOTHING_LOST", "The large page reads without an error", {
+      expected: "at least one bad 4 KiB",
+      remedy: "The mapping was left as it was, because what was read may not be what the guest wrote",
+    });
+  }
+  const probes = [0, 1, 2, 3].map((quarter) => (quarter * source.size) / 4 + SMALL_PAGE);
+  if (probes.every((offset) => isBad(source, offset))) {
+    throw new RecoveryError("HM_SALVAGE_ALL_LOST", "None of four places of the large page can be read", {
+      expected: "at least one that is intact",
+      remedy: "The mapping was left as it was",
+    });
+  }
+  return lost;
+}
+
+function isBad(source: PageSource, offset: number): boolean {
+  return largePageReader(source, buffer.address)(offset, SMALL_PAGE) === 0;
+}
+
+/** Reads up to the first bad 4 KiB. @returns none if there is none */
+function scan(source: PageSource): number[] {
+  const memory = allocateNative(PIECE);
+  try {
+    const read = largePageReader(source, memory.address);
+    for (let position = 0; position < source.size; ) {
+      const got = read(position, PIECE);
+      if (got === 0) return [position];
+      position += got;
+    }
+    return [];
+  } finally {
+    memory.release();
+  }
+}
