@@ -25,6 +25,7 @@ import { pinnedWarnings, sharersWarning } from "./sharing-warnings.js";
 import { StaleStops } from "./stale-stop.js";
 import { blocksBus, type Inventory, takeInventory } from "./takeover.js";
 import { TouchLog } from "./touch-log.js";
+import { finishHeals, type LeftHeals } from "./unfinished-heals.js";
 import { handleReport } from "./untouched/untouched-error.js";
 import { UntouchedErrors } from "./untouched/untouched-errors.js";
 import type { VirtualMachine } from "./virtual-machine.js";
@@ -80,6 +81,7 @@ export class Guard {
   #walking: Promise<void> = Promise.resolve();
   #busy = false;
   #resetSeen = false;
+  readonly #chores: (() => Promise<void>)[] = [];
   #stopping: Promise<void> | undefined;
   #closed = false;
   #end: ((end: GuardEnd) => void) | undefined;
@@ -200,6 +202,20 @@ export class Guard {
     journal.tell({ event: "ready", pid, threads: tracee.threadIds.length, ram: regions });
   }
 
+  /**
+   * Carries on where a dead guard was putting large pages back, as soon as no thread stands at an error.
+   *
+   * @param left from the ledger
+   * @param then called right afterwards, before any other work begins
+   */
+  finishHeals(left: LeftHeals, then: () => void): void {
+    this.#chores.push(async () => {
+      await finishHeals(this.#context, left);
+      then();
+    });
+    this.#wake();
+  }
+
   #guestReset(): void {
     this.#resetSeen = true;
     this.#wake();
@@ -225,8 +241,10 @@ export class Guard {
       for (;;) {
         const stopped = this.#queue.shift();
         const reported = stopped === undefined ? this.#untouched.take() : undefined;
+        const chore = stopped === undefined && reported === undefined ? this.#chores.shift() : undefined;
         if (stopped !== undefined) await handleMemoryError(this.#context, stopped);
         else if (reported !== undefined) await handleReport(this.#context, reported);
+        else if (chore !== undefined) await chore();
         else if (this.#resetSeen) await this.#heal();
         else return;
       }

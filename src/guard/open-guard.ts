@@ -47,7 +47,7 @@ export async function openGuard(options: OpenGuardOptions): Promise<Guard> {
   const ledger = openLedger(options.ledger, { pid, startTime: startTime.toString() });
   try {
     const journal = new Journal({ ledger, sink });
-    const { openPause } = replayLedger(ledger.history, readBootId());
+    const before = replayLedger(ledger.history, readBootId());
     const vm =
       options.qmp === undefined ? undefined : await VirtualMachine.connect(pid, options.qmp, journal);
     try {
@@ -61,7 +61,10 @@ export async function openGuard(options: OpenGuardOptions): Promise<Guard> {
         { pid, startTime },
         { quiesce: options.quiesce, poisonWith: options.poisonWith ?? "uffd" },
       );
-      if (openPause !== null && vm !== undefined) void endLeftPause(vm, journal);
+      // Large pages first: a VM that stands already needs no second pause, and the guest never meets what is lost no more.
+      guard.finishHeals(before, () => {
+        if (before.openPause !== null && vm !== undefined) void endLeftPause(vm, journal);
+      });
       return guard;
     } catch (error) {
       await vm?.close();

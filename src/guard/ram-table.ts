@@ -56,6 +56,10 @@ function bridged(from: bigint, to: bigint, overlayEnds: ReadonlyMap<bigint, bigi
   return at === to;
 }
 
+function sizeOf({ start, end }: Mapping): bigint {
+  return end - start;
+}
+
 /** What limits the protection of this RAM. */
 export function ramWarnings(
   pid: number,
@@ -88,7 +92,13 @@ export function rememberAttributes(
   ram: readonly HugetlbMapping[],
 ): (mapping: Mapping) => RamAttributes {
   const key = (mapping: Mapping): string => `${mapping.device} ${mapping.inode}`;
-  const known = new Map(ram.map(({ mapping }) => [key(mapping), attributesOf(pid, mapping)]));
+  // Of many mappings of a file the largest: a single page may have been put back by a guard that died before it was advised again.
+  const largest = new Map<string, Mapping>();
+  for (const { mapping } of ram) {
+    const other = largest.get(key(mapping));
+    if (other === undefined || sizeOf(other) < sizeOf(mapping)) largest.set(key(mapping), mapping);
+  }
+  const known = new Map([...largest].map(([file, mapping]) => [file, attributesOf(pid, mapping)]));
   return (mapping) => {
     const found = known.get(key(mapping)) ?? attributesOf(pid, mapping);
     known.set(key(mapping), found);

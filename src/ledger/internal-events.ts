@@ -51,6 +51,32 @@ export interface IntentEvent {
   readonly fill: Fill;
 }
 
+/**
+ * The guest was reset, and a large page is about to be put back in the place of its small ones. Written before the first step;
+ * `healed` or `unhealed` for the same hva ends it. A guard that finds it open must do it again.
+ */
+export interface HealingEvent {
+  readonly event: "healing";
+  readonly hva: string;
+  /** Null when QEMU has not told. */
+  readonly gpa: string | null;
+  /** Offset of the large page in the backing file, in bytes. */
+  readonly offset: number;
+  readonly pageSize: number;
+  /** Byte offsets of the 4 KiB pages that were lost when the guest was reset, ascending: nothing of these is expected any more. */
+  readonly lost: readonly number[];
+}
+
+/** The small pages stay: an end of `healing`. */
+export interface UnhealedEvent {
+  readonly event: "unhealed";
+  readonly hva: string;
+  /** Why; `HM_HEAL_POOL_EMPTY` says that the lost pages are usable again, as small ones. */
+  readonly code: string;
+  /** Byte offsets of the pages that are lost still, ascending. */
+  readonly lost: readonly number[];
+}
+
 /** We are about to send `stop`. Open until `resumed`: a guard that finds it open must undo the pause. */
 export interface PausingEvent {
   readonly event: "pausing";
@@ -78,10 +104,27 @@ export interface ResumedEvent {
 }
 
 /** Every record that is written to the ledger only. */
-export type InternalEvent = AttachedEvent | IntentEvent | PausingEvent | ResumedEvent;
+export type InternalEvent =
+  | AttachedEvent
+  | IntentEvent
+  | HealingEvent
+  | UnhealedEvent
+  | PausingEvent
+  | ResumedEvent;
 
 const decimalSchema = z.string().regex(/^[0-9]{1,20}$/);
 const SMALL_PAGE = 4096;
+const lostSchema = z
+  .array(bytesSchema)
+  .refine(
+    (lost) => lost.every((at, i) => at % SMALL_PAGE === 0 && at > (lost[i - 1] ?? -1)),
+    "lost offsets must be ascending multiples of 4096",
+  );
+
+function insidePage({ lost, pageSize }: { lost: readonly number[]; pageSize: number }): boolean {
+  return (lost.at(-1) ?? 0) < pageSize;
+}
+const OUTSIDE = "lost offsets must be below pageSize";
 
 /** One schema per internal event, by its name. Unknown fields are dropped. */
 export const INTERNAL_SCHEMAS: { readonly [E in InternalEvent as E["event"]]: z.ZodType<E> } = {
@@ -102,15 +145,27 @@ export const INTERNAL_SCHEMAS: { readonly [E in InternalEvent as E["event"]]: z.
       offset: bytesSchema,
       pageSize: pageSizeSchema,
       file: z.object({ device: decimalSchema, inode: decimalSchema }),
-      lost: z.array(bytesSchema),
+      lost: lostSchema,
       trigger: triggerSchema,
       fill: fillSchema,
     })
-    .refine(
-      ({ lost, pageSize }) =>
-        lost.every((at, i) => at % SMALL_PAGE === 0 && at < pageSize && at > (lost[i - 1] ?? -1)),
-      "lost offsets must be ascending multiples of 4096 below pageSize",
-    ),
+    .refine(insidePage, OUTSIDE),
+  healing: z
+    .object({
+      event: z.literal("healing"),
+      hva: addressSchema,
+      gpa: addressSchema.nullable(),
+      offset: bytesSchema,
+      pageSize: pageSizeSchema,
+      lost: lostSchema,
+    })
+    .refine(insidePage, OUTSIDE),
+  unhealed: z.object({
+    event: z.literal("unhealed"),
+    hva: addressSchema,
+    code: z.string(),
+    lost: lostSchema,
+  }),
   pausing: z.object({ event: z.literal("pausing"), status: z.string() }),
   resumed: z.object({ event: z.literal("resumed"), by: z.enum(["guard", "other", "kept", "none", "gone"]) }),
 };

@@ -13,6 +13,7 @@ const gpa = fc.option(address);
 const trigger = fc.constantFrom("AR" as const, "AO" as const);
 const fill = fc.constantFrom("eager" as const, "lazy" as const);
 const bytes = fc.maxSafeNat();
+const lostPages = fc.uniqueArray(fc.nat(511)).map((list) => list.sort((a, b) => a - b).map((n) => n * 4096));
 const anyEvent: fc.Arbitrary<LedgerEvent> = fc.oneof(
   fc.record({
     event: fc.constant("warning" as const),
@@ -35,13 +36,21 @@ const anyEvent: fc.Arbitrary<LedgerEvent> = fc.oneof(
     ms: fc.record({ stall: bytes, downtime: bytes, total: bytes }),
   }),
   fc.record({
+    event: fc.constant("healing" as const),
+    hva: address,
+    gpa,
+    offset: bytes,
+    pageSize: fc.constant(PAGE),
+    lost: lostPages,
+  }),
+  fc.record({
     event: fc.constant("intent" as const),
     hva: address,
     gpa,
     offset: bytes,
     pageSize: fc.constant(PAGE),
     file: fc.constant({ device: "66306", inode: "18446744073709551615" }),
-    lost: fc.uniqueArray(fc.nat(511)).map((list) => list.sort((a, b) => a - b).map((n) => n * 4096)),
+    lost: lostPages,
     trigger,
     fill,
   }),

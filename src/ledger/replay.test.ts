@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { RecoveredEvent } from "./events.js";
-import type { AttachedEvent, IntentEvent } from "./internal-events.js";
+import type { AttachedEvent, HealingEvent, IntentEvent } from "./internal-events.js";
 import type { LedgerEvent } from "./record.js";
 import { type LedgerState, replayLedger } from "./replay.js";
 
@@ -124,6 +124,43 @@ test("a range that claims more than the page is cut to the page", () => {
     recovered("0x200000", "0x0", { lost: [{ gpa: "0x1ff000", bytes: Number.MAX_SAFE_INTEGER }] }),
   );
   assert.deepEqual(state.replaced[0]?.lost, [0x1ff000]);
+});
+
+const HEALING: HealingEvent = {
+  event: "healing",
+  hva: "0x200000",
+  gpa: "0x0",
+  offset: 0,
+  pageSize: PAGE,
+  lost: [4096],
+};
+
+test("a heal without outcome stays open; healed, unhealed, or replaced again ends it", () => {
+  const before = [intent("0x200000", "0x0", [4096]), recovered("0x200000", "0x0"), HEALING];
+  const open = replay(...before);
+  assert.deepEqual(open.openHeals, [HEALING]);
+  assert.equal(open.replaced.length, 1);
+  const healed = replay(...before, { event: "healed", gpa: "0x0", pageSize: PAGE, hva: "0x200000" });
+  assert.deepEqual([healed.openHeals, healed.replaced], [[], []]);
+  const kept = replay(...before, {
+    event: "unhealed",
+    hva: "0x200000",
+    code: "HM_HEAL_POOL_EMPTY",
+    lost: [],
+  });
+  assert.deepEqual(kept.openHeals, []);
+  assert.deepEqual(kept.replaced[0]?.lost, []);
+  const again = replay(...before, intent("0x200000", "0x0", [8192]), recovered("0x200000", "0x0"));
+  assert.deepEqual(again.openHeals, []);
+});
+
+test("a heal shows that the swap before it had happened", () => {
+  const state = replay(intent("0x200000", "0x0", [4096, 8192]), HEALING);
+  assert.deepEqual(state.openIntents, []);
+  assert.deepEqual(
+    state.replaced.map(({ hva, lost, file }) => [hva, lost, file]),
+    [["0x200000", [4096, 8192], FILE]],
+  );
 });
 
 test("an open pause is told, an ended one is not", () => {

@@ -1,12 +1,12 @@
 /**
  * Folds a ledger into the present state of the process it is about. Pure.
  *
- * The state is what the ledger *says*. Between `intent` and its outcome a guard may have died on either side of the
- * swap: only the process's own mappings tell which, so open intents are returned for the guard to look at.
+ * The state is what the ledger *says*. Between `intent` or `healing` and the outcome a guard may have died on either side of
+ * the swap: only the process's own mappings tell which, so open ones are returned for the guard to look at.
  */
 
 import type { FilledEvent, RecoveredEvent } from "./events.js";
-import type { AttachedEvent, IntentEvent, PausingEvent } from "./internal-events.js";
+import type { AttachedEvent, HealingEvent, IntentEvent, PausingEvent } from "./internal-events.js";
 import type { LedgerRecord } from "./record.js";
 
 /** A large page that small ones stand for. */
@@ -41,6 +41,8 @@ export interface LedgerState {
   /** Intents without outcome: look at the mappings. */
   readonly openIntents: readonly IntentEvent[];
   readonly healed: readonly HealedPage[];
+  /** Large pages that were being put back when a guard died: look at the mappings. */
+  readonly openHeals: readonly HealingEvent[];
   /** A pause of ours without an end: when QEMU is paused, it is ours to resume. */
   readonly openPause: PausingEvent | null;
 }
@@ -70,6 +72,7 @@ class Fold {
   readonly #replaced = new Map<string, ReplacedPage>();
   readonly #open = new Map<string, IntentEvent>();
   readonly #healed = new Map<string, HealedPage>();
+  readonly #healing = new Map<string, HealingEvent>();
 
   apply(event: NonNullable<LedgerRecord["event"]>): void {
     switch (event.event) {
@@ -96,6 +99,7 @@ class Fold {
         const intent = this.#open.get(event.hva);
         this.#open.delete(event.hva);
         this.#healed.delete(event.hva);
+        this.#healing.delete(event.hva);
         this.#replaced.set(event.hva, {
           hva: event.hva,
           gpa: event.gpa,
@@ -105,6 +109,24 @@ class Fold {
           file: intent?.file ?? null,
           filled: event.fill === "eager",
         });
+        break;
+      }
+      case "healing": {
+        const { hva, gpa, offset, pageSize } = event;
+        this.#healing.set(hva, event);
+        // The small pages were seen in place, whatever became of the guard that had put them there.
+        const intent = this.#open.get(hva);
+        this.#open.delete(hva);
+        if (this.#replaced.has(hva)) break;
+        const lost = intent?.lost ?? event.lost;
+        const file = intent?.file ?? null;
+        this.#replaced.set(hva, { hva, gpa, offset, pageSize, lost, file, filled: true });
+        break;
+      }
+      case "unhealed": {
+        this.#healing.delete(event.hva);
+        const page = this.#replaced.get(event.hva);
+        if (page !== undefined) this.#replaced.set(event.hva, { ...page, lost: event.lost });
         break;
       }
       case "filled": {
@@ -117,6 +139,7 @@ class Fold {
         break;
       }
       case "healed": {
+        if (event.hva !== undefined) this.#healing.delete(event.hva);
         const page = this.#find(event.hva, event.gpa);
         if (page === null) break;
         this.#replaced.delete(page.hva);
@@ -135,6 +158,7 @@ class Fold {
       replaced: [...this.#replaced.values()],
       openIntents: [...this.#open.values()],
       healed: [...this.#healed.values()],
+      openHeals: [...this.#healing.values()],
       openPause: this.#pause,
     };
   }

@@ -49,3 +49,23 @@ export function allocateNative(size: number): NativeMemory {
   );
   return own(address, size);
 }
+
+/**
+ * @param fd a file open for reading and writing
+ * @param offset where in it, in bytes
+ * @param size bytes
+ * @returns that part of the file, shared with whoever else maps it @throws SystemCallError
+ */
+export function mapFile(fd: number, offset: bigint, size: number): NativeMemory {
+  // SAFETY: a new mapping of our own; it goes when we die, and what was written stays in the file.
+  const address = systemCall(
+    "mmap",
+    0,
+    size,
+    mapping.PROT_READ | mapping.PROT_WRITE,
+    mapping.MAP_SHARED,
+    fd,
+    offset,
+  );
+  return own(address, size);
+}

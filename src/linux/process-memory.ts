@@ -10,15 +10,17 @@ const DATA = 64;
 const LIMIT = 65536;
 const scratch = allocateNative(DATA + LIMIT);
 
-function vectors(address: Hva, size: number): { local: bigint; remote: bigint } {
-  if (size < 1 || size > LIMIT) {
+const here = scratch.address + BigInt(DATA);
+
+function vectors(address: Hva, size: number, target = here): { local: bigint; remote: bigint } {
+  if (size < 1 || (target === here && size > LIMIT)) {
     throw new LinuxError("HM_PROCESS_MEMORY", "A transfer of process memory has the wrong size", {
       present: `${size} bytes`,
       expected: `1 to ${LIMIT} bytes`,
     });
   }
   const bytes = scratch.bytes;
-  bytes.writeBigUInt64LE(scratch.address + BigInt(DATA), 0);
+  bytes.writeBigUInt64LE(target, 0);
   bytes.writeBigUInt64LE(BigInt(size), 8);
   bytes.writeBigUInt64LE(address, 16);
   bytes.writeBigUInt64LE(BigInt(size), 24);
@@ -34,10 +36,28 @@ function vectors(address: Hva, size: number): { local: bigint; remote: bigint } 
  * @returns the bytes, or undefined if not all could be read
  */
 export function tryReadProcess(pid: number, address: Hva, size: number): Buffer | undefined {
-  const { local, remote } = vectors(address, size);
-  const result = trySystemCall("process_vm_readv", pid, local, 1, remote, 1, 0);
-  if (result.errno !== 0 || result.value !== BigInt(size)) return undefined;
+  if (!readProcessInto(pid, address, size, here)) return undefined;
   return Buffer.from(scratch.bytes.subarray(DATA, DATA + size));
+}
+
+/** The same when only the answer counts: whether all of it could be read. */
+export function canReadProcess(pid: number, address: Hva, size: number): boolean {
+  return readProcessInto(pid, address, size, here);
+}
+
+/**
+ * Reads another process's memory straight into a mapping of ours. The kernel does the copying: poison on either side makes it fail,
+ * and never is a signal for us.
+ *
+ * @param size bytes
+ * @param target address of as many writable bytes in this process
+ * @returns whether all could be read; if not, the target may hold a part
+ */
+export function readProcessInto(pid: number, address: Hva, size: number, target: bigint): boolean {
+  const { local, remote } = vectors(address, size, target);
+  // SAFETY: only reads the other process; the target is our own scratch memory, or a mapping that the caller owns.
+  const result = trySystemCall("process_vm_readv", pid, local, 1, remote, 1, 0);
+  return result.errno === 0 && result.value === BigInt(size);
 }
 
 /**

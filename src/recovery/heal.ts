@@ -3,172 +3,169 @@
  * place, and the small pages go.
  *
  * The new large page gets what the small ones hold now, lost pages become zeros: after a reset nothing of them is expected,
- * but firmware may have put things into the rest before we came.
+ * but firmware may have put things into the rest before we came. It is filled through a mapping of the guard's own, so that a guard
+ * which dies leaves nothing in the VM's process.
  */
 
-import { closeSync, fstatSync, openSync, readdirSync, statfsSync, statSync } from "node:fs";
-import { type Hva, hva } from "../linux/address.js";
+import { closeSync, openSync } from "node:fs";
+import { hex, hva } from "../linux/address.js";
 import { errno } from "../linux/errno.js";
-import { mapping as flags } from "../linux/native-memory.js";
-import { closeDescriptor, takeDescriptor } from "../linux/pidfd.js";
-import { tryReadProcess, writeProcess } from "../linux/process-memory.js";
-import { HUGETLBFS_MAGIC, mapFilesPath } from "../linux/procfs/map-files.js";
+import { mapping as flags, mapFile } from "../linux/native-memory.js";
+import { readProcessInto } from "../linux/process-memory.js";
+import { mapFilesPath } from "../linux/procfs/map-files.js";
 import { systemCall, trySystemCall } from "../linux/system-call.js";
 import type { RemoteCalls } from "../tracee/remote-calls.js";
 import type { PlacedOverlay } from "./classify.js";
 import { SMALL_PAGE } from "./large-page.js";
+import { lostNow } from "./lost-now.js";
 import type { OverlayIdentity } from "./overlay-name.js";
-import { copyAttributes, type RamAttributes } from "./ram-attributes.js";
+import { isStill, openRamFile, type RamFile } from "./ram-file.js";
 import { RecoveryError } from "./recovery-error.js";
+
+/** Named points between which the guard could die; tests end it at each of them. `lost-cleared` only if the pool is empty. */
+export const healSteps = [
+  "hole-punched",
+  "page-allocated",
+  "heal-copied",
+  "heal-swapped",
+  "lost-cleared",
+] as const;
+
+/** One of {@link healSteps}. */
+export type HealStep = (typeof healSteps)[number];
 
 /** What became of an overlay. `cleared`: the pool had no page, so the small pages stay, without their lost ones. */
 export type HealOutcome = "healed" | "cleared";
 
+/** What a heal works with. */
+export interface HealInit {
+  /** pidfd of the VM. */
+  readonly processDescriptor: number;
+  /** An overlay in place. */
+  readonly placed: PlacedOverlay;
+  /** Offsets of the lost pages of which nothing is expected any more: they become zeros. No others may be lost. */
+  readonly forgiven: ReadonlySet<number>;
+  readonly onStep: (step: HealStep) => void;
+}
+
 const FALLOC_FL_KEEP_SIZE = 1;
 const FALLOC_FL_PUNCH_HOLE = 2;
 const MADV_DONTNEED = 4;
-const PIECE = 65536;
+const PIECE = 256 * 1024;
 
 /**
+ * The new mapping carries none of QEMU's advice yet.
+ *
  * @param remote a borrowed thread of the VM, which stands still as a whole
- * @param processDescriptor pidfd of the VM
- * @param placed an overlay in place
- * @param attributes what the RAM carries
  * @throws HugemendError: the small pages are in place as before
  */
-export function healLargePage(
-  remote: RemoteCalls,
-  processDescriptor: number,
-  placed: PlacedOverlay,
-  attributes: RamAttributes,
-): HealOutcome {
-  const { overlay, mapping } = placed;
-  if (mapping.start !== overlay.base || mapping.end - mapping.start !== BigInt(overlay.size)) {
-    throw new RecoveryError("HM_HEAL_SPLIT", "The replacement is no longer one mapping", {
-      present: `${mapping.end - mapping.start} bytes`,
-      expected: `${overlay.size} bytes`,
-      remedy: "The small pages stay in place",
-    });
-  }
-  const theirs = findDescriptor(remote.pid, overlay);
-  if (!renewLargePage(processDescriptor, theirs, overlay)) {
-    clearLostPages(remote, placed);
+export function healLargePage(remote: RemoteCalls, init: HealInit): HealOutcome {
+  const { placed, onStep } = init;
+  const { overlay } = placed;
+  refuseSplit(placed);
+  refuseNewLoss(lostNow(remote.pid, overlay.base, overlay.size), init);
+  using file = openRamFile(remote.pid, init.processDescriptor, overlay);
+  punchOut(file, overlay);
+  onStep("hole-punched");
+  if (!allocate(file, overlay)) {
+    clearLostPages(remote, init);
+    onStep("lost-cleared");
     return "cleared";
   }
-  const protection = (mapping.read ? flags.PROT_READ : 0) | (mapping.write ? flags.PROT_WRITE : 0);
-  // SAFETY: a new mapping where nothing was, of QEMU's own file; our death leaves it unused beside the RAM.
-  const region = hva(
-    remote.call("mmap", 0, overlay.size, protection, flags.MAP_SHARED, theirs, overlay.offset),
-  );
+  onStep("page-allocated");
   try {
-    copyReadable(remote.pid, overlay.base, region, overlay.size);
-    copyAttributes(remote, region, overlay.size, attributes);
-    // SAFETY: one call puts the finished large page over the small ones; if we die it has happened or it has not.
-    const both = flags.MREMAP_MAYMOVE | flags.MREMAP_FIXED;
-    remote.call("mremap", region, overlay.size, overlay.size, both, overlay.base);
+    copyBack(remote.pid, file, init);
   } catch (error) {
-    // SAFETY: still our own new mapping.
-    remote.call("munmap", region, overlay.size);
+    // Back to the pool with it.
+    punchOut(file, overlay);
     throw error;
   }
+  onStep("heal-copied");
+  mapOver(remote, file, placed);
+  onStep("heal-swapped");
   return "healed";
 }
 
-/** QEMU's own descriptor of the RAM file: a mapping needs one of the process that maps. */
-function findDescriptor(pid: number, overlay: OverlayIdentity): number {
-  for (const name of readdirSync(`/proc/${pid}/fd`)) {
-    const { dev, ino } = statOrZero(`/proc/${pid}/fd/${name}`);
-    if (ino === overlay.inode && deviceName(dev) === overlay.device) return Number(name);
-  }
-  throw new RecoveryError("HM_HEAL_NO_FILE", "The process has no descriptor of its RAM file any more", {
-    expected: `inode ${overlay.inode} on device ${overlay.device}`,
+function refuseSplit({ overlay, mapping }: PlacedOverlay): void {
+  if (mapping.start === overlay.base && mapping.end - mapping.start === BigInt(overlay.size)) return;
+  throw new RecoveryError("HM_HEAL_SPLIT", "The replacement is no longer one mapping", {
+    present: `${mapping.end - mapping.start} bytes`,
+    expected: `${overlay.size} bytes`,
     remedy: "The small pages stay in place",
   });
 }
 
-function statOrZero(path: string): { dev: bigint; ino: bigint } {
-  return statSync(path, { bigint: true, throwIfNoEntry: false }) ?? { dev: 0n, ino: 0n };
+/** What was lost since the reset the guest still expects: zeros would be wrong bytes. */
+function refuseNewLoss(lost: readonly number[], { placed, forgiven }: HealInit): void {
+  const first = lost.find((offset) => !forgiven.has(offset));
+  if (first === undefined) return;
+  throw new RecoveryError("HM_HEAL_NEW_LOSS", "A small page was lost after the guest had been reset", {
+    present: `the 4 KiB at ${hex(hva(placed.overlay.base + BigInt(first)))}`,
+    remedy: "The small pages stay in place, so that the guest is told of it; the next reset tries again",
+  });
 }
 
-/** `major:minor` as in /proc/PID/maps, from st_dev (include/linux/kdev_t.h new_encode_dev). */
-function deviceName(dev: bigint): string {
-  const major = ((dev >> 8n) & 0xfffn) | ((dev >> 32n) & ~0xfffn);
-  const minor = (dev & 0xffn) | ((dev >> 12n) & ~0xffn & 0xffffffffn);
-  return [major, minor].map((part) => part.toString(16).padStart(2, "0")).join(":");
+function punchOut({ ours }: RamFile, { offset, size }: OverlayIdentity): void {
+  // SAFETY: the overlay hides this part of the file from the VM, and nobody else maps it; after our death the part is a hole
+  // that the next guard fills.
+  systemCall("fallocate", ours, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, size);
 }
 
-/**
- * Works on a copy of the VM's own descriptor, so with no more rights than the VM has: its overlay's name, which says which file
- * and where, is the VM's word only.
- *
- * @returns false if the pool has no page to give
- */
-function renewLargePage(processDescriptor: number, theirs: number, overlay: OverlayIdentity): boolean {
-  const file = takeDescriptor(processDescriptor, theirs);
+/** @returns false if the pool has no page to give */
+function allocate({ ours }: RamFile, { offset, size }: OverlayIdentity): boolean {
+  // SAFETY: as above; takes a page from the pool or fails cleanly. After our death the next guard begins with a hole again.
+  const { errno: error } = trySystemCall("fallocate", ours, 0, offset, size);
+  if (error === 0) return true;
+  if (error === errno.ENOSPC || error === errno.ENOMEM) return false;
+  throw new RecoveryError("HM_HEAL_ALLOCATE", "The RAM file cannot get a new large page", {
+    present: `errno ${error}`,
+    remedy: "The small pages stay in place",
+  });
+}
+
+/** The new page holds zeros; what cannot be read stays so. */
+function copyBack(pid: number, { ours }: RamFile, init: HealInit): void {
+  const { base, offset, size } = init.placed.overlay;
+  // SAFETY: the page is the file's own and hidden from the VM by the overlay; our death ends the mapping, no more.
+  const page = mapFile(ours, offset, size);
+  const copy = (at: number, length: number): boolean =>
+    readProcessInto(pid, hva(base + BigInt(at)), length, page.address + BigInt(at));
   try {
-    refuseOtherFiles(file, overlay);
-    const { offset, size } = overlay;
-    // SAFETY: the overlay hides this part of the file from the VM, and nobody else maps it; after our death the part is a hole
-    // that the next guard fills.
-    systemCall("fallocate", file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, size);
-    // SAFETY: as above; takes a page from the pool or fails cleanly.
-    const { errno: error } = trySystemCall("fallocate", file, 0, offset, size);
-    if (error === 0) return true;
-    if (error === errno.ENOSPC || error === errno.ENOMEM) return false;
-    throw new RecoveryError("HM_HEAL_ALLOCATE", "The RAM file cannot get a new large page", {
-      present: `errno ${error}`,
+    for (let piece = 0; piece < size; piece += PIECE) {
+      if (copy(piece, PIECE)) continue;
+      for (let at = piece; at < piece + PIECE; at += SMALL_PAGE)
+        if (!copy(at, SMALL_PAGE)) refuseNewLoss([at], init);
+    }
+  } finally {
+    page.release();
+  }
+}
+
+function mapOver(remote: RemoteCalls, { theirs }: RamFile, { overlay, mapping }: PlacedOverlay): void {
+  if (!isStill(remote.pid, theirs, overlay)) {
+    throw new RecoveryError("HM_HEAL_NO_FILE", "The process has just closed its RAM file", {
       remedy: "The small pages stay in place",
     });
-  } finally {
-    closeDescriptor(file);
   }
-}
-
-/** Between its name and its use a descriptor may have changed: what was taken is looked at, not its number. */
-function refuseOtherFiles(file: number, overlay: OverlayIdentity): void {
-  const { dev, ino, size } = fstatSync(file, { bigint: true });
-  const { type, bsize } = statfsSync(`/proc/self/fd/${file}`);
-  const sameFile = ino === overlay.inode && deviceName(dev) === overlay.device;
-  const end = overlay.offset + BigInt(overlay.size);
-  if (sameFile && type === HUGETLBFS_MAGIC && bsize === overlay.size && end <= size) return;
-  throw new RecoveryError(
-    "HM_HEAL_NO_FILE",
-    "The replacement does not belong to large-page RAM of this process",
-    {
-      present: `inode ${ino}, ${size} bytes in pages of ${bsize}`,
-      expected: `inode ${overlay.inode} on hugetlbfs, a page of ${overlay.size} bytes at ${overlay.offset}`,
-      remedy: "The small pages stay in place",
-    },
-  );
-}
-
-function copyReadable(pid: number, from: Hva, to: Hva, size: number): void {
-  for (let offset = 0; offset < size; offset += PIECE) {
-    const length = Math.min(PIECE, size - offset);
-    if (copyPiece(pid, from, to, offset, length)) continue;
-    for (let page = offset; page < offset + length; page += SMALL_PAGE)
-      copyPiece(pid, from, to, page, SMALL_PAGE);
-  }
-}
-
-function copyPiece(pid: number, from: Hva, to: Hva, offset: number, length: number): boolean {
-  const bytes = tryReadProcess(pid, hva(from + BigInt(offset)), length);
-  // SAFETY: the target is our own new mapping of a healthy page.
-  if (bytes !== undefined) writeProcess(pid, hva(to + BigInt(offset)), bytes);
-  return bytes !== undefined;
+  const protection = (mapping.read ? flags.PROT_READ : 0) | (mapping.write ? flags.PROT_WRITE : 0);
+  const how = flags.MAP_SHARED | flags.MAP_FIXED;
+  // A failure here leaves the page in the file: a thread that got stuck on its way may map it later all the same.
+  // SAFETY: the finished large page takes the place of the small ones in one call under the kernel's mmap lock, which every page
+  // fault waits for; the page is allocated, so nothing needs to be reserved. If we die, it has happened or it has not.
+  remote.call("mmap", overlay.base, overlay.size, protection, how, theirs, overlay.offset);
 }
 
 /** Takes markers and poison away: the lost pages read as zeros from then on. */
-function clearLostPages(remote: RemoteCalls, { overlay, mapping }: PlacedOverlay): void {
+function clearLostPages(remote: RemoteCalls, { placed, forgiven }: HealInit): void {
+  const { overlay, mapping } = placed;
   const file = openSync(mapFilesPath(remote.pid, mapping), "r+");
   try {
-    for (let offset = 0; offset < overlay.size; offset += SMALL_PAGE) {
-      const page = hva(overlay.base + BigInt(offset));
-      if (tryReadProcess(remote.pid, page, 1) !== undefined) continue;
+    for (const offset of lostNow(remote.pid, overlay.base, overlay.size)) {
+      if (!forgiven.has(offset)) continue;
       // SAFETY: a lost page of a guest that was reset: it holds nothing, and its place in the overlay's file may become a hole.
       systemCall("fallocate", file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, SMALL_PAGE);
       // SAFETY: as above; the marker in the page table goes.
-      remote.call("madvise", page, SMALL_PAGE, MADV_DONTNEED);
+      remote.call("madvise", hva(overlay.base + BigInt(offset)), SMALL_PAGE, MADV_DONTNEED);
     }
   } finally {
     closeSync(file);

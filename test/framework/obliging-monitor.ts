@@ -1,9 +1,11 @@
 /**
- * A QMP monitor for a victim that is no QEMU: says yes to `stop` and `cont` and knows where the victim's RAM is. For what must hold
+ * A QMP monitor for a victim that is no QEMU: says yes to `stop` and `cont`, tells of resets, and knows where the victim's RAM is. For what must hold
  * in the traced process while the guard thinks the VM paused; pausing itself is tried on real QEMU (qmp-quiesce, the lab).
  */
 
 import { createServer, type Server, type Socket } from "node:net";
+
+const timestamp = { seconds: 1, microseconds: 0 };
 
 /** See the head of the file. */
 export class ObligingMonitor implements AsyncDisposable {
@@ -11,6 +13,7 @@ export class ObligingMonitor implements AsyncDisposable {
   readonly #server: Server;
   readonly #start: bigint;
   readonly #size: number;
+  readonly #clients = new Set<(message: object) => void>();
   #running = true;
 
   private constructor(path: string, start: bigint, size: number) {
@@ -32,8 +35,16 @@ export class ObligingMonitor implements AsyncDisposable {
     return this.#running;
   }
 
+  /** Says that the guest was reset, to whoever listens. */
+  reset(): void {
+    for (const say of this.#clients)
+      say({ event: "RESET", data: { guest: false, reason: "host-qmp-system-reset" }, timestamp });
+  }
+
   #serve(socket: Socket): void {
     const say = (message: object): void => void socket.write(`${JSON.stringify(message)}\n`);
+    this.#clients.add(say);
+    socket.on("close", () => this.#clients.delete(say));
     const version = { qemu: { major: 10, minor: 0, micro: 0 }, package: "" };
     say({ QMP: { version, capabilities: [] } });
     let rest = "";
@@ -49,7 +60,6 @@ export class ObligingMonitor implements AsyncDisposable {
     const command = /"execute":\s*"([^"]+)"/.exec(line)?.[1];
     const id = /"id":\s*("[^"]*"|\d+)/.exec(line)?.[1] ?? "0";
     const reply = (value: unknown): void => say({ return: value, id: JSON.parse(id) });
-    const timestamp = { seconds: 1, microseconds: 0 };
     if (command === "stop" || command === "cont") {
       this.#running = command === "cont";
       say({ event: command === "stop" ? "STOP" : "RESUME", timestamp });

@@ -25,6 +25,8 @@
  *   rounds K N        poison and touch page K N times, timing each touch: "rounds NS NS …" (needs a guard)
  *   copies K N        time N copies of page K into a fresh memfd by pread: "copies NS NS …"
  *   remap K           put the large page back
+ *   punch K           punch it out of its file, as QEMU does at a reset
+ *   mend K OFFSET     write the pattern into a 4 KiB again: "mend zeros" or "mend data", as it was before, or "mend lost"
  *   exec PROGRAM      become another program
  *   leave             end this thread, let the others run
  *   quit
@@ -280,6 +282,16 @@ static void remap(size_t page) {
   if (mmap(at, page_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, ram_fd, page * page_size) != at) die("mmap");
 }
 
+static const char *mend(size_t page, size_t offset) {
+  size_t word = (page * page_size + offset) / 8, end = word + 512;
+  volatile uint64_t held = 0;
+  recovering = 1;
+  if (sigsetjmp(recover_point, 1)) { recovering = 0; return "lost"; }
+  for (; word < end; word++) { held |= ram[word]; ram[word] = pattern(word); }
+  recovering = 0;
+  return held ? "data" : "zeros";
+}
+
 int main(int count, char **arguments) {
   if (count < 2) return 2;
   pages = strtoul(arguments[1], NULL, 0);
@@ -373,6 +385,9 @@ int main(int count, char **arguments) {
       for (size_t i = 0; i < second; i++) printf(" %llu", (unsigned long long)copy_once(first));
       printf("\n");
     } else if (!strcmp(command, "remap")) { remap(first); puts("remap done"); }
+    else if (!strcmp(command, "punch"))
+      puts(fallocate(ram_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, first * page_size, page_size) ? "punch failed" : "punch done");
+    else if (!strcmp(command, "mend")) printf("mend %s\n", mend(first, second));
     else if (!strcmp(command, "quit")) return 0;
     else puts("unknown");
   }

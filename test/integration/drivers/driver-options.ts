@@ -10,6 +10,7 @@ const schema = z.object({
   acceptsIntact: z.boolean().default(true),
   killAt: z.string().default(""),
   killAfter: z.int().default(1),
+  takePage: z.object({ step: z.string(), file: z.string(), size: z.int() }).optional(),
   signals: z.array(z.object({ step: z.string(), signal: z.int() })).default([]),
 });
 
@@ -35,6 +36,8 @@ export interface DriverOptions {
   readonly killAt: string;
   /** At which occurrence of that step. */
   readonly killAfter: number;
+  /** A large page that is taken at the first occurrence of a step, for as long as this file exists: the pool is empty then. */
+  readonly takePage: { readonly step: string; readonly file: string; readonly size: number } | undefined;
   /** Signals for the victim, sent at the first occurrence of a step. */
   readonly signals: readonly { readonly step: string; readonly signal: number }[];
 }
@@ -42,5 +45,5 @@ export interface DriverOptions {
 /** @param text JSON @throws if it is not what a driver understands */
 export function driverOptions(text: string | undefined): DriverOptions {
   const parsed = schema.parse(JSON.parse(text ?? "{}"));
-  return { ...parsed, qmp: parsed.qmp };
+  return { ...parsed, qmp: parsed.qmp, takePage: parsed.takePage };
 }

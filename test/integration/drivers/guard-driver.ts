@@ -1,16 +1,18 @@
 /**
  * The real guard on a victim whose poison is a userfaultfd marker. Differs from `hugemend guard` in what a machine without
  * bad memory needs: BUS_ADRERR counts as BUS_MCEERR_AR (what a kernel without CONFIG_MEMORY_FAILURE says at a marker), chosen
- * 4 KiB pages can be called lost, and at a named point of the walk it can end itself or send a signal to the victim.
+ * 4 KiB pages can be called lost, and at a named point of the walk it can end itself, send a signal to the victim, or take a large
+ * page away.
  *
  *   node guard-driver.js '{"pid":…,"ledger":"…","lost":[0,4096],"killAt":"swapped","killAfter":1}'
  */
 
-import { openSync } from "node:fs";
+import { closeSync, existsSync, openSync } from "node:fs";
 import type { Guard } from "../../../src/guard/guard.js";
 import { openGuard } from "../../../src/guard/open-guard.js";
 import type { PublicEvent } from "../../../src/ledger/events.js";
 import { BUS_MCEERR_AR } from "../../../src/linux/signal-info.js";
+import { systemCall } from "../../../src/linux/system-call.js";
 import { salvage } from "../../../src/recovery/salvage.js";
 import { driverOptions } from "./driver-options.js";
 
@@ -25,6 +27,14 @@ function sendSignals(step: string): void {
     pending.shift();
     process.kill(options.pid, next.signal);
   }
+}
+
+function takePage(step: string): void {
+  const { takePage: page } = options;
+  if (page?.step !== step || existsSync(page.file)) return;
+  const fd = openSync(page.file, "w+");
+  systemCall("fallocate", fd, 0, 0, page.size);
+  closeSync(fd);
 }
 
 let guard: Guard | undefined;
@@ -57,6 +67,7 @@ guard = await openGuard({
     },
     onStep: (step) => {
       sendSignals(step);
+      takePage(step);
       if (step !== options.killAt) return;
       seen += 1;
       if (seen === options.killAfter) process.kill(process.pid, "SIGKILL");

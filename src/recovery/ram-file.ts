@@ -1,0 +1,96 @@
+/** The VM's own descriptor of the file behind an overlay: what a heal works with, so with no more rights than the VM has. */
+
+import { fstatSync, readdirSync, statfsSync, statSync } from "node:fs";
+import { setImmediate as nextTurn } from "node:timers/promises";
+import { readAt } from "../linux/file-transfer.js";
+import { allocateNative } from "../linux/native-memory.js";
+import { closeDescriptor, takeDescriptor } from "../linux/pidfd.js";
+import { HUGETLBFS_MAGIC } from "../linux/procfs/map-files.js";
+import type { OverlayIdentity } from "./overlay-name.js";
+import { RecoveryError } from "./recovery-error.js";
+
+/** See the head of the file. */
+export interface RamFile extends Disposable {
+  /** Our copy of the descriptor. */
+  readonly ours: number;
+  /** Its number in the VM's process. */
+  readonly theirs: number;
+}
+
+/**
+ * An overlay's name, which says which file and where, is the VM's word only: what is taken is looked at.
+ *
+ * @param processDescriptor pidfd of the VM
+ * @throws RecoveryError HM_HEAL_NO_FILE unless it is large-page RAM of this size
+ */
+export function openRamFile(pid: number, processDescriptor: number, overlay: OverlayIdentity): RamFile {
+  const theirs = findDescriptor(pid, overlay);
+  const ours = takeDescriptor(processDescriptor, theirs);
+  try {
+    refuseOtherFiles(ours, overlay);
+    return { ours, theirs, [Symbol.dispose]: () => closeDescriptor(ours) };
+  } catch (error) {
+    closeDescriptor(ours);
+    throw error;
+  }
+}
+
+function findDescriptor(pid: number, overlay: OverlayIdentity): number {
+  const found = readdirSync(`/proc/${pid}/fd`).map(Number);
+  const theirs = found.find((fd) => isStill(pid, fd, overlay));
+  if (theirs !== undefined) return theirs;
+  throw new RecoveryError("HM_HEAL_NO_FILE", "The process has no descriptor of its RAM file any more", {
+    expected: `inode ${overlay.inode} on device ${overlay.device}`,
+    remedy: "The small pages stay in place",
+  });
+}
+
+/** Whether a number in the VM's process names the file behind an overlay, now. */
+export function isStill(pid: number, theirs: number, overlay: OverlayIdentity): boolean {
+  const stat = statSync(`/proc/${pid}/fd/${theirs}`, { bigint: true, throwIfNoEntry: false });
+  return stat?.ino === overlay.inode && deviceName(stat.dev) === overlay.device;
+}
+
+/** `major:minor` as in /proc/PID/maps, from st_dev (include/linux/kdev_t.h new_encode_dev). */
+function deviceName(dev: bigint): string {
+  const major = ((dev >> 8n) & 0xfffn) | ((dev >> 32n) & ~0xfffn);
+  const minor = (dev & 0xffn) | ((dev >> 12n) & ~0xffn & 0xffffffffn);
+  return [major, minor].map((part) => part.toString(16).padStart(2, "0")).join(":");
+}
+
+/** Between its name and its use a descriptor may have changed: what was taken is looked at, not its number. */
+function refuseOtherFiles(file: number, overlay: OverlayIdentity): void {
+  const { dev, ino, size } = fstatSync(file, { bigint: true });
+  const { type, bsize } = statfsSync(`/proc/self/fd/${file}`);
+  const sameFile = ino === overlay.inode && deviceName(dev) === overlay.device;
+  const end = overlay.offset + BigInt(overlay.size);
+  if (sameFile && type === HUGETLBFS_MAGIC && bsize === overlay.size && end <= size) return;
+  throw new RecoveryError(
+    "HM_HEAL_NO_FILE",
+    "The replacement does not belong to large-page RAM of this process",
+    {
+      present: `inode ${ino}, ${size} bytes in pages of ${bsize}`,
+      expected: `inode ${overlay.inode} on hugetlbfs, a page of ${overlay.size} bytes at ${overlay.offset}`,
+      remedy: "The small pages stay in place",
+    },
+  );
+}
+
+const PIECE = 256 * 1024;
+/** Between pieces of this size the event loop gets its turn. */
+const AT_ONCE = 2 * 1024 * 1024;
+const buffer = allocateNative(PIECE);
+const zeros = Buffer.alloc(PIECE);
+
+/**
+ * Whether nothing is in the file where an overlay's large page was: all of it reads as zeros, without an error. A bad page that is
+ * still there gives EIO (fs/hugetlbfs/inode.c), mostly after some bytes that are not zero.
+ */
+export async function isHole(file: number, overlay: OverlayIdentity): Promise<boolean> {
+  for (let position = 0; position < overlay.size; position += PIECE) {
+    if (position > 0 && position % AT_ONCE === 0) await nextTurn();
+    const { value, errno } = readAt(file, buffer.address, PIECE, overlay.offset + BigInt(position));
+    if (errno !== 0 || value !== BigInt(PIECE) || !buffer.bytes.equals(zeros)) return false;
+  }
+  return true;
+}
