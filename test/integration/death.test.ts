@@ -1,11 +1,13 @@
 /** The guard may die at any point of the walk: the process runs on, no byte is wrong, and the next guard takes over. */
 
 import assert from "node:assert/strict";
+import { join } from "node:path";
 import { describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { guardSteps } from "../../src/guard/guard-context.js";
 import { swapSteps } from "../../src/recovery/swap.js";
 import { GuardProcess } from "../framework/guard-process.js";
+import { ObligingMonitor } from "../framework/obliging-monitor.js";
 import {
   assertNothingLeft,
   assertUntouched,
@@ -13,13 +15,16 @@ import {
   untilMasksAre,
   untilUntraced,
 } from "../framework/process-state.js";
-import { RamVictim } from "../framework/ram-victim.js";
+import { LARGE_PAGE, RamVictim } from "../framework/ram-victim.js";
 import { TemporaryFolder } from "../framework/temporary-folder.js";
+import { waitUntil } from "../framework/wait-until.js";
+import type { DriverInput } from "./drivers/driver-options.js";
 
 const LOST = 4096;
-/** Reached only when a whole VM with KVM is paused: the lab does that. */
-const withQmpOnly: ReadonlySet<string> = new Set(["paused"]);
-const steps = [...guardSteps, ...swapSteps].filter((step) => !withQmpOnly.has(step));
+const PAGES = 4;
+/** Reached only when the VM is paused for the recovery. */
+const whilePaused: ReadonlySet<string> = new Set(["paused"]);
+const steps = [...guardSteps, ...swapSteps];
 
 /** Steps after which the replacement is in place. */
 function isSwapped(step: string): boolean {
@@ -29,9 +34,13 @@ function isSwapped(step: string): boolean {
 describe("a guard that is killed with -9", () => {
   for (const step of steps) {
     it(`at "${step}"`, async () => {
-      await using ram = await RamVictim.start(4);
-      using ledger = new TemporaryFolder();
-      const input = { pid: ram.pid, ledger: ledger.path, lost: [LOST] };
+      await using ram = await RamVictim.start(PAGES);
+      using folder = new TemporaryFolder();
+      const path = join(folder.path, "qmp");
+      await using monitor = await ObligingMonitor.start(path, ram.start, PAGES * LARGE_PAGE);
+      const quiesce: Partial<DriverInput> = { qmp: monitor.path, quiesce: "always" };
+      const ledger = join(folder.path, "ledger");
+      const input = { pid: ram.pid, ledger, lost: [LOST], ...(whilePaused.has(step) && quiesce) };
       await ram.victim.ask("hammer 3");
       {
         await using guard = await GuardProcess.start({ ...input, killAt: step });
@@ -41,6 +50,7 @@ describe("a guard that is killed with -9", () => {
       await untilUntraced(ram.pid);
       await untilMasksAre(ram.pid, () => 0n);
       assert.equal(overlaysIn(ram.pid), isSwapped(step) ? 1 : 0);
+      assert.equal(monitor.running, !whilePaused.has(step));
       await ram.check(0);
       // Until somebody guards it again, the page is lost as it is without us: whole, or only where it must be.
       if (isSwapped(step)) await ram.check(1, 1);
@@ -49,6 +59,7 @@ describe("a guard that is killed with -9", () => {
       if (!isSwapped(step)) {
         assert.equal((await heir.waitFor("recovered")).hva, `0x${ram.at(1).toString(16)}`);
       }
+      await waitUntil("the VM runs", () => monitor.running);
       await ram.poison(2);
       await heir.waitFor("recovered", isSwapped(step) ? 1 : 2);
       await ram.checkAll({ 1: 1, 2: 1 });
