@@ -29,6 +29,9 @@ export interface GuardPolicy {
 /** Named points of the walk outside of the swap. */
 export const guardSteps = ["stopped", "planned", "paused", "released", "outcome-recorded"] as const;
 
+/** Those that only the walk of an error nobody has touched has, before "planned". */
+export const untouchedSteps = ["reported", "poison-found"] as const;
+
 /** Named points of the return of large pages outside of the heal itself. */
 export const resetSteps = [
   "reset-seen",
@@ -39,7 +42,12 @@ export const resetSteps = [
 ] as const;
 
 /** Points of the walk at which a test may end the guard. */
-export type GuardStep = SwapStep | HealStep | (typeof guardSteps)[number] | (typeof resetSteps)[number];
+export type GuardStep =
+  | SwapStep
+  | HealStep
+  | (typeof guardSteps)[number]
+  | (typeof untouchedSteps)[number]
+  | (typeof resetSteps)[number];
 
 /** One VM's guard, as its steps see it. */
 export interface GuardContext {

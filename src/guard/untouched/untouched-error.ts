@@ -22,10 +22,12 @@ import type { ReportedPage } from "./untouched-errors.js";
 export async function handleReport(guard: GuardContext, { base, since }: ReportedPage): Promise<void> {
   const alarm: Alarm = { trigger: "AO", address: base, since, held: undefined };
   let page: LargePage | undefined;
+  guard.onStep("reported");
   try {
     page = largePageAt(guard, alarm);
     // A report is a hint: somebody else may have that frame now, or a thread was quicker.
     if (page === undefined || !(await isPoisoned(guard, page))) return;
+    guard.onStep("poison-found");
     const { found, mapsText } = classify(guard.pid, base);
     if (found.kind !== "large-page" || guard.refused.has(found.page.base)) return;
     page = found.page;
