@@ -26,7 +26,9 @@ function downtime(size: keyof typeof SIZES, each: number): Bench {
       await rig.round(0);
       for (let round = 1; round <= ROUNDS; round += 1) {
         say(`recovering a page of ${size}iB in a paused VM, round ${round} of ${ROUNDS}`);
+        await rig.measured.tell(`warm ${SIZES[size]}`);
         requests.push(...(await rig.measured.numbers(`request 0 ${each} ${LOST} 0`)));
+        await rig.measured.tell(`warm ${SIZES[size]}`);
         for (let i = 0; i < each; i += 1) downtimes.push((await rig.round(0)).event.ms.downtime);
       }
       return [metricOf(name, "ms", median(downtimes), median(requests) / MILLISECOND)];

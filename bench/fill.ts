@@ -25,6 +25,7 @@ const GOOD = 1;
 
 /** One recovery and its fill. @returns nanoseconds until the last byte was there */
 async function fillOnce(rig: Rig): Promise<number> {
+  await rig.measured.tell(`warm ${SIZES["1G"]}`);
   const strike = await rig.strike(BAD);
   const begun = performance.now();
   await rig.settle(strike);
@@ -45,6 +46,7 @@ export const fill1G: Bench = {
     const random: Record<"small" | "large", number[]> = { small: [], large: [] };
     for (let round = 1; round <= ROUNDS; round += 1) {
       say(`filling a page of 1 GiB and reading it, round ${round} of ${ROUNDS}`);
+      await measured.tell(`warm ${SIZES["1G"]}`);
       fresh.push(await measured.number(`pieces ${BAD} 1 ${PIECE} 1`));
       cached.push(await measured.number(`pieces ${BAD} 1 ${PIECE} 0`));
       fill.push(await fillOnce(rig));

@@ -7,6 +7,7 @@
 
 import type { Bench } from "./bench.js";
 import { curveMetric } from "./curve.js";
+import { SIZES } from "./measured-process.js";
 import { metricOf, type Point } from "./metric.js";
 import { residentBytes } from "./process-cost.js";
 import { Rig } from "./rig.js";
@@ -16,6 +17,8 @@ const PAGES = 1000;
 /** Recoveries whose median stands for one point. */
 const WINDOW = 15;
 const WARM_UP = 40;
+/** Pages for which memory is had ready at a time: each takes 2 MiB for good. */
+const WARM_EVERY = 25;
 /** The last recovery may cost this many times the first. */
 const MOST_GROWTH = 1.5;
 
@@ -31,6 +34,7 @@ export const scalePages: Bench = {
     const resident: number[] = [];
     for (let page = 0; page < PAGES; page += 1) {
       if (page % 100 === 0) say(`recovering ${PAGES} pages of one process: ${page} done`);
+      if (page % WARM_EVERY === 0) await rig.measured.tell(`warm ${2 * WARM_EVERY * SIZES["2M"]}`);
       stalls.push((await rig.strike(page)).stall / 1e6);
       resident.push(residentBytes(rig.guard.pid) / 1e6);
     }

@@ -15,7 +15,8 @@ const RECOVERIES_A_ROUND = 40;
 const MICROSECOND = 1000;
 const MILLISECOND = 1_000_000;
 
-async function strikes(rig: Rig, count: number): Promise<number> {
+async function strikes(rig: Rig, count: number, bytes: number): Promise<number> {
+  await rig.measured.tell(`warm ${bytes}`);
   const stalls: number[] = [];
   for (let i = 0; i < count; i += 1) stalls.push((await rig.round(0)).stall);
   return median(stalls);
@@ -31,17 +32,22 @@ interface Turns {
   readonly shared: number;
 }
 
-/** @param each recoveries in a turn */
-async function takeTurns(rig: Rig, each: number, say: (turn: number) => void): Promise<Turns> {
-  const first = await strikes(rig, 1);
+/** @param each recoveries in a turn @param bytes of memory they need */
+async function takeTurns(rig: Rig, each: number, bytes: number, say: (turn: number) => void): Promise<Turns> {
+  const { measured } = rig;
+  const request = async (shared: 0 | 1): Promise<number> => {
+    await measured.tell(`warm ${bytes}`);
+    return median(await measured.numbers(`request 0 ${each} ${LOST} ${shared}`));
+  };
+  const first = await strikes(rig, 1, bytes);
   // Until the interpreter has compiled what it runs again and again.
-  if (each > 1) await strikes(rig, RECOVERIES_A_ROUND);
+  if (each > 1) await strikes(rig, RECOVERIES_A_ROUND, bytes);
   const taken: Record<"stall" | "request" | "shared", number[]> = { stall: [], request: [], shared: [] };
   for (let round = 1; round <= ROUNDS; round += 1) {
     say(round);
-    taken.request.push(median(await rig.measured.numbers(`request 0 ${each} ${LOST} 0`)));
-    taken.stall.push(await strikes(rig, each));
-    taken.shared.push(median(await rig.measured.numbers(`request 0 ${each} ${LOST} 1`)));
+    taken.request.push(await request(0));
+    taken.stall.push(await strikes(rig, each, bytes));
+    taken.shared.push(await request(1));
   }
   return {
     first,
@@ -53,7 +59,7 @@ async function takeTurns(rig: Rig, each: number, say: (turn: number) => void): P
 
 async function turnsOf2M(say: Say): Promise<Turns> {
   await using rig = await Rig.start({ pages: 2 });
-  return await takeTurns(rig, RECOVERIES_A_ROUND, (round) =>
+  return await takeTurns(rig, RECOVERIES_A_ROUND, 16 * SIZES["2M"], (round) =>
     say(`recovering a page of 2 MiB, round ${round} of ${ROUNDS}`),
   );
 }
@@ -81,7 +87,7 @@ export const stall1G: Bench = {
   run: async (say) => {
     const small = await turnsOf2M(say);
     await using rig = await Rig.start({ pages: 1, pageSize: SIZES["1G"] });
-    const { stall, request, shared } = await takeTurns(rig, 1, (round) =>
+    const { stall, request, shared } = await takeTurns(rig, 1, SIZES["1G"], (round) =>
       say(`recovering a page of 1 GiB, round ${round} of ${ROUNDS}`),
     );
     const milli = (name: string, baseline: number, limit?: number) =>

@@ -9,7 +9,7 @@ export function plainNumber(value: number): string {
   if (size >= 100) return value.toFixed(0);
   if (size >= 10) return value.toFixed(1);
   if (size >= 1) return value.toFixed(2);
-  return value === 0 ? "0" : value.toPrecision(2);
+  return String(Number(value.toPrecision(3)));
 }
 
 /** @returns what was promised of a ratio, `` for nothing */

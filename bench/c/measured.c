@@ -5,6 +5,7 @@
  *   measured PAGES [PAGE_SIZE [MAPPED]]      PAGES large pages that are used; MAPPED bytes of address space for all RAM
  *
  * Commands on standard input, one answer line each, "COMMAND NANOSECONDS…" or "COMMAND done":
+ *   warm BYTES               have so much free memory ready
  *   strike K                 large page K goes bad and is touched: how long the touch takes (needs a guard)
  *   remap K                  put the large page back
  *   request K N LOST SHARED  the request's algorithm in C, N times, with 4 KiB at offset LOST lost
@@ -14,7 +15,9 @@
  *   order K N LOST           all words but those at LOST one after the other, N times
  *   random K N COUNT LOST    COUNT words here and there, N times
  *   check K LOST             reads every word but those at LOST; the answer is "done" or the process ends
- *   spin N ROUNDS · churn N COUNT ROUNDS · signals N COUNT ROUNDS       N times
+ *   spin N ROUNDS            N pieces of work
+ *   churn N ROUNDS           N threads, started and joined one after the other, each followed by work
+ *   signals N ROUNDS         N signals, each handled and followed by work
  *   calibrate NS             rounds of `spin` that take about so long
  *   quit
  */
@@ -53,7 +56,8 @@ static size_t calibrate(uint64_t wanted) {
 
 static void obey(const char *command, const size_t a[5]) {
   printf("%s", command);
-  if (IS("strike")) answer("", strike(a[0]));
+  if (IS("warm")) { warm(a[0]); printf(" done"); }
+  else if (IS("strike")) answer("", strike(a[0]));
   else if (IS("remap")) { remap(a[0]); printf(" done"); }
   else if (IS("request")) TIMES(request_once(a[0], a[2], (int)a[3]));
   else if (IS("pieces")) TIMES(read_once(a[0], a[2], (int)a[3]));
@@ -63,8 +67,8 @@ static void obey(const char *command, const size_t a[5]) {
   else if (IS("random")) TIMES(read_at_random(a[0], a[2], a[3]));
   else if (IS("check")) { check(a[0], a[1]); printf(" done"); }
   else if (IS("spin")) for (size_t i = 0; i < a[0]; i++) answer("", spin(a[1]));
-  else if (IS("churn")) for (size_t i = 0; i < a[0]; i++) answer("", churn(a[1], a[2]));
-  else if (IS("signals")) for (size_t i = 0; i < a[0]; i++) answer("", signals(a[1], a[2]));
+  else if (IS("churn")) for (size_t i = 0; i < a[0]; i++) answer("", churn(a[1]));
+  else if (IS("signals")) for (size_t i = 0; i < a[0]; i++) answer("", signals(a[1]));
   else if (IS("calibrate")) answer("", calibrate(a[0]));
   else printf(" unknown");
   printf("\n");
@@ -74,6 +78,8 @@ static void obey(const char *command, const size_t a[5]) {
 static void *obey_all(void *argument) {
   (void)argument;
   char line[128], command[32];
+  struct sigaction action = {.sa_handler = on_signal};
+  sigaction(SIGUSR1, &action, NULL);
   while (fgets(line, sizeof line, stdin)) {
     size_t a[5] = {0};
     if (sscanf(line, "%31s %zu %zu %zu %zu %zu", command, &a[0], &a[1], &a[2], &a[3], &a[4]) < 1) continue;

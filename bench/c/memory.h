@@ -91,6 +91,16 @@ static void remap(size_t page) {
   if (try_word(page * page_size / 8) != 0) die("the large page that was put back");
 }
 
+/*
+ * Takes small pages from the kernel and gives them back. A hypervisor may have taken away what was free for seconds: the first to
+ * get such a page waits for it, and who that is would be chance.
+ */
+static void warm(size_t bytes) {
+  void *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+  if (at == MAP_FAILED) die("mmap");
+  munmap(at, bytes);
+}
+
 static void make_ram(size_t pages, size_t large, size_t mapped) {
   page_size = large;
   int log2_size = large == 1u << 30 ? 30 : 21;
