@@ -34,10 +34,8 @@ export async function putLargePagesBack(guard: GuardContext, pages: readonly For
       open.add(page);
     }
     guard.onStep("heal-recorded");
-    await withVmPaused(guard, (lease) => {
-      guard.onStep("heal-paused");
-      putAllBack(guard, open, lease);
-    });
+    const work = (_: PauseLease, held: HeldThread): void => putAllBack(guard, open, held);
+    await withVmPaused(guard, { step: "heal-paused", work });
   } catch (error) {
     tellHealFailure(guard, error);
     for (const page of open) noteUnhealed(guard, page, error);
@@ -73,28 +71,17 @@ function recordHealing(guard: GuardContext, { overlay, lost }: ForgivenPage): vo
 }
 
 /** @param open pages without an outcome; those that get one leave it */
-function putAllBack(guard: GuardContext, open: Set<ForgivenPage>, lease: PauseLease): void {
-  // QEMU's main loop: while it is held, no `cont` of others lets the guest write between copy and swap.
-  const held = guard.tracee.holdAny([guard.pid]);
-  try {
-    if (!lease.held()) {
-      throw new GuardError("HM_PAUSE_LOST", "Somebody resumed the VM before its large pages were back", {
-        remedy: "The next reset tries again",
-      });
+function putAllBack(guard: GuardContext, open: Set<ForgivenPage>, held: HeldThread): void {
+  const { placed } = findOverlays(readMaps(guard.pid));
+  for (const page of open) {
+    open.delete(page);
+    try {
+      tellOutcome(guard, page, putOneBack(guard, held, page, placed));
+    } catch (error) {
+      tellHealFailure(guard, error);
+      noteUnhealed(guard, page, error);
     }
-    const { placed } = findOverlays(readMaps(guard.pid));
-    for (const page of open) {
-      open.delete(page);
-      try {
-        tellOutcome(guard, page, putOneBack(guard, held, page, placed));
-      } catch (error) {
-        tellHealFailure(guard, error);
-        noteUnhealed(guard, page, error);
-      }
-      guard.onStep("heal-outcome-recorded");
-    }
-  } finally {
-    held.withhold();
+    guard.onStep("heal-outcome-recorded");
   }
 }
 

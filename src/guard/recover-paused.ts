@@ -5,6 +5,7 @@ import { classify } from "../recovery/classify.js";
 import type { LargePage } from "../recovery/large-page.js";
 import { RecoveryError } from "../recovery/recovery-error.js";
 import type { Salvaged } from "../recovery/salvage.js";
+import type { HeldThread } from "../tracee/held-thread.js";
 import type { Alarm, GuardContext } from "./guard-context.js";
 import { withVmPaused } from "./pause.js";
 import { bounceToRepeat } from "./release.js";
@@ -14,17 +15,20 @@ import { tellRecovered } from "./tell-recovered.js";
 /** @throws HugemendError: the mapping is as it was; the VM runs unless the operator had paused it */
 export async function recoverPaused(guard: GuardContext, alarm: Alarm, page: LargePage): Promise<void> {
   const { trigger, since } = alarm;
-  const replace = (lease: PauseLease): { salvaged: Salvaged; stall: number } => {
-    guard.onStep("paused");
+  const replace = (lease: PauseLease, held: HeldThread): { salvaged: Salvaged; stall: number } => {
     // A thread that nobody stopped at the error stands only for the replacement itself.
     const stands = alarm.held === undefined ? performance.now() : since;
-    const salvaged = replaceWhilePaused(guard, alarm, page, lease);
+    const salvaged = replaceWhilePaused(guard, alarm, page, lease, held);
     return { salvaged, stall: performance.now() - stands };
   };
   const letRepeat = (): void => {
     if (alarm.held?.released === false) bounceToRepeat(guard, alarm.held);
   };
-  const { result, downtime } = await withVmPaused(guard, replace, letRepeat);
+  const { result, downtime } = await withVmPaused(guard, {
+    step: "paused",
+    work: replace,
+    release: letRepeat,
+  });
   guard.onStep("released");
   const total = performance.now() - since;
   tellRecovered(guard, page, result.salvaged, {
@@ -36,34 +40,29 @@ export async function recoverPaused(guard: GuardContext, alarm: Alarm, page: Lar
   });
 }
 
-function replaceWhilePaused(guard: GuardContext, alarm: Alarm, page: LargePage, lease: PauseLease): Salvaged {
-  // QEMU's main loop: while it is held, no reset and no `cont` of others comes in between.
-  const held = guard.tracee.holdAny([guard.pid]);
-  try {
-    const { found: now } = classify(guard.pid, alarm.address);
-    if (now.kind !== "large-page" || now.page.base !== page.base) {
-      throw new RecoveryError("HM_PAUSE_CHANGED", "The RAM mapping changed while the VM was being paused", {
-        present: now.kind,
-        expected: "the same large page",
-      });
-    }
-    if (!lease.drained) {
-      throw new RecoveryError(
-        "HM_PAUSE_NOT_DRAINED",
-        "The VM stands still, but its disk I/O may not be finished",
-        {
-          present: lease.status,
-          expected: "paused",
-        },
-      );
-    }
-    if (!lease.held()) {
-      throw new RecoveryError("HM_PAUSE_LOST", "Somebody resumed the VM in the middle of the recovery", {
-        remedy: "Leave the VM paused until the guard resumes it",
-      });
-    }
-    return replaceLargePage(guard, held, now.page, alarm.trigger);
-  } finally {
-    held.withhold();
+function replaceWhilePaused(
+  guard: GuardContext,
+  alarm: Alarm,
+  page: LargePage,
+  lease: PauseLease,
+  held: HeldThread,
+): Salvaged {
+  const { found: now } = classify(guard.pid, alarm.address);
+  if (now.kind !== "large-page" || now.page.base !== page.base) {
+    throw new RecoveryError("HM_PAUSE_CHANGED", "The RAM mapping changed while the VM was being paused", {
+      present: now.kind,
+      expected: "the same large page",
+    });
   }
+  if (!lease.drained) {
+    throw new RecoveryError(
+      "HM_PAUSE_NOT_DRAINED",
+      "The VM stands still, but its disk I/O may not be finished",
+      {
+        present: lease.status,
+        expected: "paused",
+      },
+    );
+  }
+  return replaceLargePage(guard, held, now.page, alarm.trigger);
 }

@@ -15,6 +15,8 @@ export class ObligingMonitor implements AsyncDisposable {
   readonly #size: number;
   readonly #clients = new Set<(message: object) => void>();
   #running = true;
+  /** Called after each `stop` that the guard has sent. */
+  onStop: () => void = () => {};
 
   private constructor(path: string, start: bigint, size: number) {
     this.path = path;
@@ -33,6 +35,14 @@ export class ObligingMonitor implements AsyncDisposable {
   /** Whether the last word was not `stop`. */
   get running(): boolean {
     return this.#running;
+  }
+
+  /** Somebody else's `stop` or `cont`: whoever listens is told, if it changes anything. */
+  operator(command: "stop" | "cont"): void {
+    const before = this.#running;
+    this.#running = command === "cont";
+    if (before === this.#running) return;
+    for (const say of this.#clients) say({ event: this.#running ? "RESUME" : "STOP", timestamp });
   }
 
   /** Says that the guest was reset, to whoever listens. */
@@ -61,9 +71,9 @@ export class ObligingMonitor implements AsyncDisposable {
     const id = /"id":\s*("[^"]*"|\d+)/.exec(line)?.[1] ?? "0";
     const reply = (value: unknown): void => say({ return: value, id: JSON.parse(id) });
     if (command === "stop" || command === "cont") {
-      this.#running = command === "cont";
-      say({ event: command === "stop" ? "STOP" : "RESUME", timestamp });
+      this.operator(command);
       reply({});
+      if (command === "stop") this.onStop();
     } else if (command === "query-status") {
       reply({ running: this.#running, status: this.#running ? "running" : "paused" });
     } else if (command === "human-monitor-command") {

@@ -10,6 +10,7 @@ const schema = z.object({
   acceptsIntact: z.boolean().default(true),
   killAt: z.string().default(""),
   killAfter: z.int().default(1),
+  blockAt: z.object({ step: z.string(), ms: z.int() }).optional(),
   takePage: z.object({ step: z.string(), file: z.string(), size: z.int() }).optional(),
   signals: z.array(z.object({ step: z.string(), signal: z.int() })).default([]),
 });
@@ -36,6 +37,8 @@ export interface DriverOptions {
   readonly killAt: string;
   /** At which occurrence of that step. */
   readonly killAfter: number;
+  /** How long the driver hears and sees nothing, at each occurrence of a step. */
+  readonly blockAt: { readonly step: string; readonly ms: number } | undefined;
   /** A large page that is taken at the first occurrence of a step, for as long as this file exists: the pool is empty then. */
   readonly takePage: { readonly step: string; readonly file: string; readonly size: number } | undefined;
   /** Signals for the victim, sent at the first occurrence of a step. */
@@ -45,5 +48,5 @@ export interface DriverOptions {
 /** @param text JSON @throws if it is not what a driver understands */
 export function driverOptions(text: string | undefined): DriverOptions {
   const parsed = schema.parse(JSON.parse(text ?? "{}"));
-  return { ...parsed, qmp: parsed.qmp, takePage: parsed.takePage };
+  return { ...parsed, qmp: parsed.qmp, takePage: parsed.takePage, blockAt: parsed.blockAt };
 }

@@ -1,8 +1,8 @@
 /**
  * The real guard on a victim whose poison is a userfaultfd marker. Differs from `hugemend guard` in what a machine without
  * bad memory needs: BUS_ADRERR counts as BUS_MCEERR_AR (what a kernel without CONFIG_MEMORY_FAILURE says at a marker), chosen
- * 4 KiB pages can be called lost, and at a named point of the walk it can end itself, send a signal to the victim, or take a large
- * page away.
+ * 4 KiB pages can be called lost, and at a named point of the walk it can end itself, block, send a signal to the victim, or take a
+ * large page away.
  *
  *   node guard-driver.js '{"pid":…,"ledger":"…","lost":[0,4096],"killAt":"swapped","killAfter":1}'
  */
@@ -20,6 +20,7 @@ const BUS_ADRERR = 2;
 const options = driverOptions(process.argv[2]);
 const memory = options.readFrom === "" ? undefined : openSync(`/proc/${options.pid}/mem`, "r");
 const pending = [...options.signals];
+const nobody = new Int32Array(new SharedArrayBuffer(4));
 let seen = 0;
 
 function sendSignals(step: string): void {
@@ -68,6 +69,7 @@ guard = await openGuard({
     onStep: (step) => {
       sendSignals(step);
       takePage(step);
+      if (step === options.blockAt?.step) Atomics.wait(nobody, 0, 0, options.blockAt.ms);
       if (step !== options.killAt) return;
       seen += 1;
       if (seen === options.killAfter) process.kill(process.pid, "SIGKILL");
