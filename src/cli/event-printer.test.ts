@@ -4,6 +4,7 @@ import type { PublicEvent } from "../ledger/events.js";
 import { eventPrinter, sentence, size } from "./event-printer.js";
 
 const ms = { stall: 1.5, downtime: 0, total: 1.5 };
+const large = { ranges: 4, collapsed: 3 };
 const where = { hva: "0x7f0000200000", gpa: "0x200000", pageSize: 2097152 };
 const recovered: PublicEvent & { event: "recovered" } = {
   event: "recovered",
@@ -44,8 +45,8 @@ const events: readonly (readonly [event: PublicEvent, expected: string])[] = [
     "large page of 2 MiB at gpa unknown (hva 0x7f0000200000) replaced; 2093056 bytes saved, lost: nothing; stall 1.5 ms, downtime 0 ms",
   ],
   [
-    { event: "filled", ...where, lost: [], salvagedBytes: 1, ms: { total: 7 } },
-    "large page at gpa 0x200000 filled after 7 ms",
+    { event: "filled", ...where, lost: [], salvagedBytes: 1, large, givenBackBytes: 0, ms: { total: 7 } },
+    "large page at gpa 0x200000 filled after 7 ms, 3 of 4 ranges of 2 MiB are large again",
   ],
   [
     { event: "poison", gpa: "0x201000", trigger: "AR" },

@@ -33,7 +33,11 @@ export function sentence(event: PublicEvent): string {
       );
     }
     case "filled":
-      return `large page at gpa ${event.gpa ?? "unknown"} filled after ${event.ms.total} ms`;
+      return (
+        `large page at gpa ${event.gpa ?? "unknown"} filled after ${event.ms.total} ms, ` +
+        `${event.large.collapsed} of ${event.large.ranges} ranges of 2 MiB are large again` +
+        (event.givenBackBytes > 0 ? `; ${event.givenBackBytes} bytes go back to the host` : "")
+      );
     case "poison":
       return `lost page at gpa ${event.gpa ?? "unknown"} was touched and handed to QEMU`;
     case "healed":

@@ -1,18 +1,24 @@
 /** What every step of the walk works with. */
 
-import type { Trigger } from "../ledger/events.js";
+import type { Fill, Trigger } from "../ledger/events.js";
 import type { Hva } from "../linux/address.js";
 import type { KernelRelease } from "../linux/procfs/kernel-version.js";
 import type { Mapping } from "../linux/procfs/maps.js";
+import type { FillChoice } from "../recovery/fill-choice.js";
 import type { HealStep } from "../recovery/heal.js";
+import type { LargePage } from "../recovery/large-page.js";
+import type { LazySwapStep } from "../recovery/lazy-swap.js";
 import type { QuiescePolicy } from "../recovery/plan.js";
 import type { RamAttributes } from "../recovery/ram-attributes.js";
 import type { salvage } from "../recovery/salvage.js";
+import type { SpareStep } from "../recovery/spare.js";
 import type { PoisonMethod, SwapStep } from "../recovery/swap.js";
 import type { HeldThread } from "../tracee/held-thread.js";
 import type { Tracee } from "../tracee/tracee.js";
 import type { BusMasks } from "./bus-masks.js";
 import type { Journal } from "./journal.js";
+import type { LazyFills } from "./lazy/lazy-fills.js";
+import type { Spares } from "./lazy/spares.js";
 import type { Refusals } from "./refusals.js";
 import type { SharerWatch } from "./sharer-watch.js";
 import type { StaleStops } from "./stale-stop.js";
@@ -24,6 +30,11 @@ export interface GuardPolicy {
   readonly quiesce: QuiescePolicy;
   /** `uffd` unless said otherwise. */
   readonly poisonWith?: PoisonMethod;
+  readonly fill: FillChoice;
+  /** Background filling, in MiB a second; Infinity without a limit; 0: only what is touched. */
+  readonly fillRate: number;
+  /** Whether the poisoned page goes back to the kernel once its replacement is full. */
+  readonly giveBack: boolean;
 }
 
 /** Named points of the walk outside of the swap. */
@@ -41,12 +52,18 @@ export const resetSteps = [
   "heal-outcome-recorded",
 ] as const;
 
+/** Named points of a lazy recovery after the swap. */
+export const lazySteps = ["fill-begun", "fill-full", "fill-closed", "fill-recorded"] as const;
+
 /** Points of the walk at which a test may end the guard. */
 export type GuardStep =
   | SwapStep
+  | SpareStep
+  | LazySwapStep
   | HealStep
   | (typeof guardSteps)[number]
   | (typeof untouchedSteps)[number]
+  | (typeof lazySteps)[number]
   | (typeof resetSteps)[number];
 
 /** One VM's guard, as its steps see it. */
@@ -64,6 +81,12 @@ export interface GuardContext {
   readonly busHandler: Buffer | undefined;
   /** Which threads block SIGBUS: QEMU's main loop, iothreads, I/O workers; not its virtual CPUs. */
   readonly busMasks: BusMasks;
+  /** Ready regions for lazy recoveries. */
+  readonly spares: Spares;
+  /** Replacements that are being filled. */
+  readonly fills: LazyFills;
+  /** Offsets in a large page that the kernel has reported as bad. */
+  readonly reportedBad: (page: LargePage) => readonly number[];
   /** Advice and NUMA policy of a RAM mapping, read at attach: reading them takes too long at an error. */
   readonly attributesOf: (mapping: Mapping) => RamAttributes;
   /** Large pages that were left alone: their signals are delivered at once. */
@@ -75,9 +98,13 @@ export interface GuardContext {
   /** Threads that stopped for SIGBUS and wait for their turn. */
   readonly waiting: WaitingThreads;
   readonly salvage: typeof salvage;
+  /** Offsets in a large page that are called bad whatever its file says: only where memory cannot be made to fail. */
+  readonly pretendBad: readonly number[];
   /** Whether a large page without a bad 4 KiB is replaced as well: only where memory cannot be made to fail. */
   readonly acceptsIntact: boolean;
   readonly onStep: (step: GuardStep) => void;
+  /** Does something once no thread waits at an error any more. */
+  readonly later: (chore: () => void) => void;
 }
 
 /** See {@link GuardContext.waiting}. */
@@ -95,6 +122,12 @@ export interface Alarm {
   readonly since: number;
   /** The thread that stopped at the error; undefined if nobody has touched the page yet. */
   readonly held: HeldThread | undefined;
+}
+
+/** How a replacement is filled, and why so. */
+export interface FillPlan {
+  readonly fill: Fill;
+  readonly fillWhy: string;
 }
 
 /** A thread at a memory error. */

@@ -2,11 +2,13 @@
  * One VM's guard, complete on its own: attaches, waits for memory errors, walks each of them (memory-error.ts), lets go.
  */
 
+import { hex } from "../linux/address.js";
 import { closeDescriptor, openProcess } from "../linux/pidfd.js";
 import { readRelease } from "../linux/procfs/kernel-version.js";
 import { parseMaps, readMapsText } from "../linux/procfs/maps.js";
 import { readStat } from "../linux/procfs/stat.js";
 import { BUS_MCEERR_AR, type BusError } from "../linux/signal-info.js";
+import { wantsLazy } from "../recovery/fill-choice.js";
 import { readHazards } from "../recovery/hazards.js";
 import { salvage as readLargePage } from "../recovery/salvage.js";
 import type { HeldThread } from "../tracee/held-thread.js";
@@ -16,6 +18,11 @@ import type { GuardContext, GuardPolicy, GuardStep, StoppedAtError } from "./gua
 import { GuardError } from "./guard-error.js";
 import { healAfterReset } from "./heal-after-reset.js";
 import type { Journal } from "./journal.js";
+import { finishFill, finishLeft } from "./lazy/finish-fill.js";
+import { LazyFills } from "./lazy/lazy-fills.js";
+import { adoptFills, takeLeftUserfaultfds } from "./lazy/left-fills.js";
+import { prepareSpares, removeSpares } from "./lazy/replace-lazily.js";
+import { Spares } from "./lazy/spares.js";
 import { handleMemoryError } from "./memory-error.js";
 import { ramRegions, ramWarnings, readRamTable, rememberAttributes } from "./ram-table.js";
 import { Refusals } from "./refusals.js";
@@ -40,6 +47,10 @@ export interface GuardTrial {
   readonly interpret?: (error: BusError) => BusError;
   /** Called at each named point of the walk. */
   readonly onStep?: (step: GuardStep) => void;
+  /** Offsets in every large page that are called bad whatever its file says. */
+  readonly pretendBad?: readonly number[];
+  /** What the kernel is said to have reported. */
+  readonly reportedBad?: GuardContext["reportedBad"];
 }
 
 /** What a guard works with. */
@@ -104,23 +115,27 @@ export class Guard {
    */
   static start(components: GuardComponents, { pid, startTime }: GuardedProcess, policy: GuardPolicy): Guard {
     const { journal, vm, trial = {} } = components;
+    const { onStep = (): void => {} } = trial;
     // Whatever takes long is read before the first thread is seized: a signal for QEMU would have to wait for us.
     const mapsText = readMapsText(pid);
     const ram = readRamTable(pid, parseMaps(mapsText));
     const pinned = pinnedWarnings(readHazards(pid, mapsText));
     const attributesOf = rememberAttributes(pid, ram);
+    const lazyRam = ram.filter(({ pageSize }) => wantsLazy(policy.fill, pageSize));
     const files = ram.map(({ mapping }) => mapping);
     const sharers = new SharerWatch(pid, files);
     sharers.start();
     const kernel = readRelease();
     const opened: { tracee?: Tracee; processDescriptor?: number; guard?: Guard } = {};
-    const untouched = new UntouchedErrors(pid, () => {
+    const wake = (): void => {
       if (opened.guard !== undefined) opened.guard.#wake();
-    });
+    };
+    const untouched = new UntouchedErrors(pid, wake);
     try {
       const warnings = untouched.start(kernel, (warning) => journal.tell(warning));
       const processDescriptor = openProcess(pid);
       opened.processDescriptor = processDescriptor;
+      const left = takeLeftUserfaultfds(pid, processDescriptor);
       const tracee = Tracee.attach(pid);
       opened.tracee = tracee;
       refuseSuccessor(pid, startTime);
@@ -143,7 +158,22 @@ export class Guard {
           touches: new TouchLog(),
           salvage: trial.salvage ?? readLargePage,
           acceptsIntact: trial.acceptsIntact ?? false,
-          onStep: trial.onStep ?? (() => {}),
+          spares: new Spares({ processDescriptor, onStep }, lazyRam, attributesOf),
+          fills: new LazyFills(pid, processDescriptor, policy, {
+            wake,
+            trouble: ({ base }, code, message) =>
+              journal.tell({
+                event: "warning",
+                code,
+                message: `The replacement at ${hex(base)}: ${message}`,
+              }),
+          }),
+          reportedBad: trial.reportedBad ?? ((page) => untouched.badIn(page)),
+          pretendBad: trial.pretendBad ?? [],
+          later: (chore) => {
+            if (opened.guard !== undefined) opened.guard.#later(chore);
+          },
+          onStep,
         },
         untouched,
       );
@@ -155,9 +185,11 @@ export class Guard {
       vm?.onReset(() => guard.#guestReset());
       for (const warning of [...warnings, ...pinned]) journal.tell(warning);
       sharers.announce((names) => journal.tell(sharersWarning(names)));
+      opened.guard = guard;
+      adoptFills(guard.#context, inventory.placed, left);
+      prepareSpares(guard.#context);
       guard.#tellState(inventory, ram);
       guard.#lookAgainLater();
-      opened.guard = guard;
       guard.#wake();
       return guard;
     } catch (error) {
@@ -216,6 +248,11 @@ export class Guard {
     this.#wake();
   }
 
+  #later(chore: () => void): void {
+    this.#chores.push(async () => chore());
+    this.#wake();
+  }
+
   #guestReset(): void {
     this.#resetSeen = true;
     this.#wake();
@@ -241,9 +278,12 @@ export class Guard {
       for (;;) {
         const stopped = this.#queue.shift();
         const reported = stopped === undefined ? this.#untouched.take() : undefined;
-        const chore = stopped === undefined && reported === undefined ? this.#chores.shift() : undefined;
+        const idle = stopped === undefined && reported === undefined;
+        const filled = idle ? this.#context.fills.take() : undefined;
+        const chore = idle && filled === undefined ? this.#chores.shift() : undefined;
         if (stopped !== undefined) await handleMemoryError(this.#context, stopped);
         else if (reported !== undefined) await handleReport(this.#context, reported);
+        else if (filled !== undefined) finishFill(this.#context, filled);
         else if (chore !== undefined) await chore();
         else if (this.#resetSeen) await this.#heal();
         else return;
@@ -286,7 +326,10 @@ export class Guard {
     this.#bounce();
     await this.#walking;
     this.#bounce();
+    removeSpares(this.#context);
     this.#context.tracee.detach();
+    // Nobody else gives a page to whoever waits for it.
+    await finishLeft(this.#context);
     await this.#close(reason);
     this.#end?.("stopped");
   }

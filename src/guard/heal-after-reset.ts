@@ -1,7 +1,6 @@
 /** After a guest reset: every replaced large page is put back, while the VM stands still. */
 
-import { readMaps } from "../linux/procfs/maps.js";
-import { findOverlays } from "../recovery/classify.js";
+import { readOverlays } from "../recovery/classify.js";
 import { lostNow } from "../recovery/lost-now.js";
 import type { GuardContext } from "./guard-context.js";
 import { putLargePagesBack, tellHealFailure } from "./put-back.js";
@@ -12,7 +11,9 @@ export async function healAfterReset(guard: GuardContext): Promise<void> {
   // A reset forgives: what was left alone before may be tried again.
   guard.refused.clear();
   try {
-    const { placed } = findOverlays(readMaps(guard.pid));
+    // What is not there yet cannot be copied, and whoever reads it would wait.
+    await guard.fills.finishAll();
+    const { placed } = readOverlays(guard.pid);
     const forgiven = placed.map(({ overlay }) => ({
       overlay,
       lost: lostNow(guard.pid, overlay.base, overlay.size),

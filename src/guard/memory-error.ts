@@ -4,6 +4,7 @@
 
 import { alignDown, hex } from "../linux/address.js";
 import { tryReadProcess } from "../linux/process-memory.js";
+import { PagemapReader } from "../linux/procfs/pagemap-reader.js";
 import { BUS_MCEERR_AR } from "../linux/signal-info.js";
 import { classify } from "../recovery/classify.js";
 import { type LargePage, SMALL_PAGE } from "../recovery/large-page.js";
@@ -51,8 +52,8 @@ async function handleLargePage(
     const plan = planRecovery(gatherFacts(guard, page, mapsText));
     guard.onStep("planned");
     if (plan.action === "refuse") return refuse(guard, stopped, page.base, page.size, plan);
-    if (plan.quiesce) await recoverPaused(guard, stopped, page);
-    else recoverInPlace(guard, stopped, page, stopped.held, stopped.since);
+    if (plan.quiesce) await recoverPaused(guard, stopped, page, plan);
+    else recoverInPlace(guard, stopped, page, stopped.held, stopped.since, plan);
   } catch (error) {
     refuse(guard, stopped, page.base, page.size, error);
   }
@@ -62,7 +63,7 @@ async function handleLargePage(
 function handleOverlay(guard: GuardContext, stopped: StoppedAtError): void {
   const { held } = stopped;
   const address = alignDown(stopped.address, SMALL_PAGE);
-  const readable = tryReadProcess(guard.pid, address, 1) !== undefined;
+  const readable = canBeRead(guard, address);
   // Another thread's SIGBUS may have cost QEMU its handler meanwhile: put back first, and the access raises a fresh signal.
   if (readable || busHandlerIsGone(guard, held)) return releaseToRepeat(guard, held);
   held.deliver();
@@ -74,6 +75,16 @@ function handleOverlay(guard: GuardContext, stopped: StoppedAtError): void {
     trigger: "AR",
     hva: hex(address),
   });
+}
+
+/** Of a replacement that is being filled only what is there may be read: for the rest this very thread would wait. */
+function canBeRead(guard: GuardContext, address: StoppedAtError["address"]): boolean {
+  if (guard.fills.covers(address)) {
+    using pagemap = new PagemapReader(guard.pid);
+    const entry = pagemap.at(address);
+    if (entry?.present !== true && entry?.swapped !== true) return true;
+  }
+  return tryReadProcess(guard.pid, address, 1) !== undefined;
 }
 
 /** First law: the mapping is as it was; the signal goes through now, or when the access repeats. */

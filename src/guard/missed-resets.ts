@@ -25,13 +25,16 @@ import type { ForgivenPage } from "./put-back.js";
 export async function findMissedResets(
   guard: GuardContext,
   placed: readonly PlacedOverlay[],
-  known: readonly Pick<ReplacedPage, "hva" | "lost">[],
+  known: readonly (Pick<ReplacedPage, "hva" | "lost"> & Partial<Pick<ReplacedPage, "givenBack">>)[],
 ): Promise<ForgivenPage[]> {
   // Elsewhere a bad page may read as zeros.
   if (salvageSupport(guard.kernel) !== "ok") return [];
   const missed: ForgivenPage[] = [];
   for (const { overlay } of placed) {
-    const before = new Set(known.find(({ hva }) => hva === hex(overlay.base))?.lost);
+    const record = known.find(({ hva }) => hva === hex(overlay.base));
+    // The hole is ours: it says nothing.
+    if (record?.givenBack === true) continue;
+    const before = new Set(record?.lost);
     if (before.size === 0 || !(await wasPunchedOut(guard, overlay))) continue;
     const lost = lostNow(guard.pid, overlay.base, overlay.size);
     if (lost.length > 0 && lost.every((offset) => before.has(offset))) missed.push({ overlay, lost });

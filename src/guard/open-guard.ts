@@ -9,6 +9,7 @@ import { poisonLack } from "../linux/hwpoison.js";
 import { isQemu, readExecutable } from "../linux/procfs/process-identity.js";
 import { type ProcessStat, readStat } from "../linux/procfs/stat.js";
 import { readStatus } from "../linux/procfs/status.js";
+import type { FillChoice } from "../recovery/fill-choice.js";
 import type { QuiescePolicy } from "../recovery/plan.js";
 import type { PoisonMethod } from "../recovery/swap.js";
 import { findGadgets } from "../tracee/gadgets.js";
@@ -28,7 +29,11 @@ export interface OpenGuardOptions {
   readonly quiesce: QuiescePolicy;
   /** `uffd` unless said otherwise. */
   readonly poisonWith?: PoisonMethod;
-  readonly fill: "eager" | "lazy" | "auto";
+  readonly fill: FillChoice;
+  /** MiB a second in the background; Infinity unless said otherwise; 0: only what is touched. */
+  readonly fillRate?: number;
+  /** Whether poisoned pages go back to the kernel once their replacement is full; not unless said so. */
+  readonly giveBack?: boolean;
   readonly sink: EventSink;
   readonly trial?: GuardTrial | undefined;
 }
@@ -55,11 +60,16 @@ export async function openGuard(options: OpenGuardOptions): Promise<Guard> {
       recordAttachment(ledger, pid, startTime);
       if (ledger.tornTail !== null) journal.tell(tornWarning(ledger.path, ledger.tornTail.bytes));
       if (vm === undefined) journal.tell(noQmp);
-      if (options.fill === "lazy") journal.tell(noLazyFill);
       const guard = Guard.start(
         { journal, vm, trial: options.trial },
         { pid, startTime },
-        { quiesce: options.quiesce, poisonWith: options.poisonWith ?? "uffd" },
+        {
+          quiesce: options.quiesce,
+          poisonWith: options.poisonWith ?? "uffd",
+          fill: options.fill,
+          fillRate: options.fillRate ?? Number.POSITIVE_INFINITY,
+          giveBack: options.giveBack ?? false,
+        },
       );
       // Large pages first: a VM that stands already needs no second pause, and the guest never meets what is lost no more.
       guard.finishHeals(before, () => {
@@ -90,12 +100,6 @@ const noQmp = {
   event: "warning",
   code: "HM_QMP_NONE",
   message: "Without --qmp guest addresses are unknown, and a VM with direct disk I/O cannot be recovered",
-} as const;
-
-const noLazyFill = {
-  event: "warning",
-  code: "HM_FILL_EAGER_ONLY",
-  message: "This version fills replacements eagerly only; --fill lazy is treated as eager",
 } as const;
 
 function tornWarning(path: string, bytes: number): { event: "warning"; code: string; message: string } {

@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { salvageSupport } from "../linux/procfs/kernel-version.js";
+import { memoryHeadroom } from "../linux/procfs/memory-headroom.js";
 import { readSmapsEntry } from "../linux/procfs/smaps.js";
 import { readHazards } from "../recovery/hazards.js";
 import type { LargePage } from "../recovery/large-page.js";
@@ -14,25 +15,29 @@ import type { GuardContext } from "./guard-context.js";
  */
 export function gatherFacts(guard: GuardContext, page: LargePage, mapsText: string): PlanFacts {
   const hazards = readHazards(guard.pid, mapsText);
+  const ours = new Set([...guard.spares.descriptors, ...guard.fills.descriptors]);
   return {
     page,
     salvage: salvageSupport(guard.kernel),
     kernel: guard.kernel.text,
     hazards,
-    watched: hazards.userfaultfd && isWatched(guard.pid, page),
+    watched: hazards.userfaultfds.some((fd) => !ours.has(fd)) && isWatched(guard.pid, page),
+    fill: guard.policy.fill,
+    lazyObstacle: lazyObstacle(guard, page),
     quiesce: guard.policy.quiesce,
     hasQmp: guard.vm !== undefined,
     sharers: guard.sharers.namesFor(page.mapping),
     mappings: mapsText.split("\n").length - 1,
     mappingsLimit: Number(readFileSync("/proc/sys/vm/max_map_count", "latin1")),
-    availableBytes: availableMemory(),
+    // A replacement that is filled before is written by us, one that is filled after by the VM itself.
+    availableBytes: Math.min(memoryHeadroom("self"), memoryHeadroom(guard.pid)),
   };
 }
 
-/** Documentation/filesystems/proc.rst: what can be allocated without swapping. 0 if the kernel does not say. */
-function availableMemory(): number {
-  const kilobytes = /^MemAvailable:\s+(\d+) kB$/m.exec(readFileSync("/proc/meminfo", "latin1"))?.[1];
-  return Number(kilobytes ?? 0) * 1024;
+function lazyObstacle(guard: GuardContext, page: LargePage): string | undefined {
+  if (guard.policy.poisonWith === "hwpoison") return "lost pages are marked by hwpoison";
+  const spare = guard.spares.find(page.mapping, page.size, guard.attributesOf(page.mapping));
+  return typeof spare === "string" ? spare : undefined;
 }
 
 /** VmFlags of a mapping that is registered with a userfaultfd: missing, write-protect, minor (fs/proc/task_mmu.c). */

@@ -2,13 +2,13 @@
 
 import { HugemendError, messageOf } from "../errors.js";
 import { type Hva, hex } from "../linux/address.js";
-import { readMaps } from "../linux/procfs/maps.js";
 import type { PauseLease } from "../qemu/pause-lease.js";
-import { findOverlays, type PlacedOverlay } from "../recovery/classify.js";
+import { type PlacedOverlay, readOverlays } from "../recovery/classify.js";
 import { type HealOutcome, healLargePage } from "../recovery/heal.js";
 import type { OverlayIdentity } from "../recovery/overlay-name.js";
 import { copyAttributes, type RamAttributes } from "../recovery/ram-attributes.js";
 import { RecoveryError } from "../recovery/recovery-error.js";
+import { TAG_SIZE } from "../recovery/spare-tag.js";
 import type { HeldThread } from "../tracee/held-thread.js";
 import type { RemoteCalls } from "../tracee/remote-calls.js";
 import type { GuardContext } from "./guard-context.js";
@@ -72,7 +72,7 @@ function recordHealing(guard: GuardContext, { overlay, lost }: ForgivenPage): vo
 
 /** @param open pages without an outcome; those that get one leave it */
 function putAllBack(guard: GuardContext, open: Set<ForgivenPage>, held: HeldThread): void {
-  const { placed } = findOverlays(readMaps(guard.pid));
+  const { placed } = readOverlays(guard.pid);
   for (const page of open) {
     open.delete(page);
     try {
@@ -103,7 +103,10 @@ function putOneBack(
   const { onStep, processDescriptor } = guard;
   using remote = held.borrow();
   const outcome = healLargePage(remote, { placed, processDescriptor, forgiven: new Set(lost), onStep });
-  if (outcome === "healed") renewAdvice(guard, remote, overlay, attributes);
+  if (outcome !== "healed") return outcome;
+  renewAdvice(guard, remote, overlay, attributes);
+  // SAFETY: our own page, that named what is no longer there.
+  if (placed.tag !== undefined) remote.call("munmap", placed.tag.mapping.start, TAG_SIZE);
   return outcome;
 }
 

@@ -4,22 +4,29 @@ import type { PauseLease } from "../qemu/pause-lease.js";
 import { classify } from "../recovery/classify.js";
 import type { LargePage } from "../recovery/large-page.js";
 import { RecoveryError } from "../recovery/recovery-error.js";
-import type { Salvaged } from "../recovery/salvage.js";
 import type { HeldThread } from "../tracee/held-thread.js";
-import type { Alarm, GuardContext } from "./guard-context.js";
+import type { Alarm, FillPlan, GuardContext } from "./guard-context.js";
 import { withVmPaused } from "./pause.js";
 import { bounceToRepeat } from "./release.js";
 import { replaceLargePage } from "./replace-large-page.js";
+import type { Replaced } from "./replaced.js";
 import { tellRecovered } from "./tell-recovered.js";
 
 /** @throws HugemendError: the mapping is as it was; the VM runs unless the operator had paused it */
-export async function recoverPaused(guard: GuardContext, alarm: Alarm, page: LargePage): Promise<void> {
+export async function recoverPaused(
+  guard: GuardContext,
+  alarm: Alarm,
+  page: LargePage,
+  plan: FillPlan,
+): Promise<void> {
   const { trigger, since } = alarm;
-  const replace = (lease: PauseLease, held: HeldThread): { salvaged: Salvaged; stall: number } => {
+  const replace = (lease: PauseLease, held: HeldThread): { replaced: Replaced; stall: number } => {
     // A thread that nobody stopped at the error stands only for the replacement itself.
     const stands = alarm.held === undefined ? performance.now() : since;
-    const salvaged = replaceWhilePaused(guard, alarm, page, lease, held);
-    return { salvaged, stall: performance.now() - stands };
+    const replaced = replaceWhilePaused(guard, alarm, page, lease, held, plan);
+    const stall = performance.now() - stands;
+    replaced.begin();
+    return { replaced, stall };
   };
   const letRepeat = (): void => {
     if (alarm.held?.released === false) bounceToRepeat(guard, alarm.held);
@@ -31,7 +38,7 @@ export async function recoverPaused(guard: GuardContext, alarm: Alarm, page: Lar
   });
   guard.onStep("released");
   const total = performance.now() - since;
-  tellRecovered(guard, page, result.salvaged, {
+  tellRecovered(guard, page, result.replaced, {
     trigger,
     quiesced: true,
     stall: result.stall,
@@ -46,7 +53,8 @@ function replaceWhilePaused(
   page: LargePage,
   lease: PauseLease,
   held: HeldThread,
-): Salvaged {
+  plan: FillPlan,
+): Replaced {
   const { found: now } = classify(guard.pid, alarm.address);
   if (now.kind !== "large-page" || now.page.base !== page.base) {
     throw new RecoveryError("HM_PAUSE_CHANGED", "The RAM mapping changed while the VM was being paused", {
@@ -64,5 +72,5 @@ function replaceWhilePaused(
       },
     );
   }
-  return replaceLargePage(guard, held, now.page, alarm.trigger);
+  return replaceLargePage(guard, held, now.page, alarm, plan);
 }

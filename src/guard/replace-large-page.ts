@@ -1,25 +1,52 @@
 /** Steps 5 and 6 of the walk for one held thread: salvage and swap, with the intent recorded before the swap. */
 
-import { closeSync, fstatSync, openSync } from "node:fs";
-import type { Trigger } from "../ledger/events.js";
+import { closeSync } from "node:fs";
 import { hex } from "../linux/address.js";
-import { mapFilesPath } from "../linux/procfs/map-files.js";
 import type { LargePage } from "../recovery/large-page.js";
 import { RecoveryError } from "../recovery/recovery-error.js";
 import type { Salvaged } from "../recovery/salvage.js";
 import { swapLargePage } from "../recovery/swap.js";
 import type { HeldThread } from "../tracee/held-thread.js";
-import type { GuardContext } from "./guard-context.js";
+import { RemoteCallError } from "../tracee/remote-calls.js";
+import type { Alarm, FillPlan, GuardContext } from "./guard-context.js";
+import { replaceLazily } from "./lazy/replace-lazily.js";
+import { openBacking } from "./open-backing.js";
 import { restoreBusHandler } from "./release.js";
+import type { Replaced } from "./replaced.js";
 import { tellTrouble } from "./tell-trouble.js";
 
-/** @returns what was saved @throws HugemendError: the mapping is as it was */
+/**
+ * @param alarm what is wrong
+ * @param plan how to fill the replacement
+ * @returns what became of it; `begin` has to be called once the thread goes on
+ * @throws HugemendError: the mapping is as it was
+ */
 export function replaceLargePage(
   guard: GuardContext,
   held: HeldThread,
   page: LargePage,
-  trigger: Trigger,
-): Salvaged {
+  alarm: Alarm,
+  plan: FillPlan,
+): Replaced {
+  if (plan.fill === "eager") return replaceEagerly(guard, held, page, alarm, plan);
+  const spare = guard.spares.find(page.mapping, page.size, guard.attributesOf(page.mapping));
+  if (typeof spare === "string") return replaceEagerly(guard, held, page, alarm, { fillWhy: spare });
+  try {
+    return replaceLazily(guard, held, page, spare, { ...alarm, fillWhy: plan.fillWhy });
+  } catch (error) {
+    if (!(error instanceof RemoteCallError)) throw error;
+    // The kernel would not move the spare region: nothing has happened, and there is another way.
+    return replaceEagerly(guard, held, page, alarm, { fillWhy: error.message });
+  }
+}
+
+function replaceEagerly(
+  guard: GuardContext,
+  held: HeldThread,
+  page: LargePage,
+  { trigger }: Alarm,
+  { fillWhy }: Pick<FillPlan, "fillWhy">,
+): Replaced {
   const attributes = guard.attributesOf(page.mapping);
   const { file, identity } = openBacking(guard.pid, page);
   const forced = held.canDeliver;
@@ -47,6 +74,7 @@ export function replaceLargePage(
           lost,
           trigger,
           fill: "eager",
+          fillWhy,
         });
       },
     });
@@ -57,7 +85,7 @@ export function replaceLargePage(
   } finally {
     closeSync(file);
   }
-  return salvaged;
+  return { fill: "eager", ...salvaged, begin: () => {} };
 }
 
 /**
@@ -73,19 +101,4 @@ function nothingLost(page: LargePage): RecoveryError {
       remedy: "The mapping was left as it was, because what was read may not be what the guest wrote",
     },
   );
-}
-
-/** Opens what is mapped there: works for unlinked files and memfds, and fails if the mapping has changed meanwhile. */
-function openBacking(
-  pid: number,
-  page: LargePage,
-): { file: number; identity: { device: string; inode: string } } {
-  const file = openSync(mapFilesPath(pid, page.mapping), "r");
-  const { dev, ino } = fstatSync(file, { bigint: true });
-  if (ino === page.inode) return { file, identity: { device: dev.toString(), inode: ino.toString() } };
-  closeSync(file);
-  throw new RecoveryError("HM_SALVAGE_OTHER_FILE", "The RAM mapping now shows another file", {
-    present: `inode ${ino}`,
-    expected: `inode ${page.inode}`,
-  });
 }

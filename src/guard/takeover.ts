@@ -1,11 +1,13 @@
 /** What a guard finds in a process that an earlier guard has worked on: everything needed is in the process itself. */
 
 import { LinuxError } from "../linux/linux-error.js";
-import { type Mapping, readMaps } from "../linux/procfs/maps.js";
+import type { Descriptor } from "../linux/procfs/fdinfo.js";
 import { hasSignal, readStatus, readThreadStatus } from "../linux/procfs/status.js";
 import { signal } from "../linux/signals.js";
-import { findOverlays, type PlacedOverlay } from "../recovery/classify.js";
+import { type FoundOverlays, type PlacedOverlay, readOverlays } from "../recovery/classify.js";
 import { readLeftovers } from "../recovery/leftovers.js";
+import { TAG_SIZE } from "../recovery/spare-tag.js";
+import type { RemoteCalls } from "../tracee/remote-calls.js";
 import { readSignalHandler } from "../tracee/signal-handler.js";
 import type { Tracee } from "../tracee/tracee.js";
 import type { BusMask } from "./bus-masks.js";
@@ -29,30 +31,46 @@ export interface Inventory {
  */
 export function takeInventory(tracee: Tracee): Inventory {
   const { pid } = tracee;
-  const { placed, stray } = findOverlays(readMaps(pid));
-  const leaked = readLeftovers(pid);
+  const found = readOverlays(pid);
   const caught = hasSignal(readStatus(pid).sigCgt, signal.SIGBUS);
   const busMasks = new Map<number, BusMask>(
     tracee.threadIds.map((tid) => [tid, blocksBus(pid, tid) ? "blocked" : "open"]),
   );
-  if (stray.length === 0 && leaked.length === 0 && !caught)
-    return { placed, removed: 0, busHandler: undefined, busMasks };
+  if (found.stray.length === 0 && leftoversBeside(pid, found).length === 0 && !caught)
+    return { placed: found.placed, removed: 0, busHandler: undefined, busMasks };
   const held = tracee.holdAny();
   try {
     using remote = held.borrow();
     const busHandler = caught ? readSignalHandler(remote, signal.SIGBUS) : undefined;
-    for (const mapping of stray) {
-      // SAFETY: the name says that a guard made it, and it is not where RAM is: nothing in QEMU knows of it.
-      remote.call("munmap", mapping.start, sizeOf(mapping));
-    }
-    for (const { fd } of leaked) {
-      // SAFETY: name or features say that a guard made it; placed overlays hold their own reference, markers outlive theirs.
-      remote.call("close", fd);
-    }
-    return { placed, removed: stray.length + leaked.length, busHandler, busMasks };
+    return { ...removeLeftovers(remote, found), busHandler, busMasks };
   } finally {
     held.withhold();
   }
+}
+
+function removeLeftovers(remote: RemoteCalls, found: FoundOverlays): Pick<Inventory, "placed" | "removed"> {
+  const { pid } = remote;
+  for (const { start, size, spare } of found.stray) {
+    // SAFETY: a region that waits behind its tag. The thread a dead guard had borrowed may still be about to move it: now it cannot, or it has
+    // been quicker. Which, is looked at before the tag goes: a region in place without one would be lost sight of.
+    if (spare && size > BigInt(TAG_SIZE))
+      remote.call("munmap", start + BigInt(TAG_SIZE), size - BigInt(TAG_SIZE));
+  }
+  const now = readOverlays(pid);
+  for (const { start, size } of now.stray) {
+    // SAFETY: the name says that a guard made it, and it is not where RAM is: nothing in QEMU knows of it.
+    remote.call("munmap", start, size);
+  }
+  const leaked = leftoversBeside(pid, now);
+  for (const { fd } of leaked) {
+    // SAFETY: name or features say that a guard made it; placed overlays hold their own reference, markers outlive theirs.
+    remote.call("close", fd);
+  }
+  return { placed: now.placed, removed: now.stray.length + leaked.length };
+}
+
+function leftoversBeside(pid: number, { placed }: FoundOverlays): Descriptor[] {
+  return readLeftovers(pid, new Set(placed.flatMap(({ tag }) => tag?.says.descriptor ?? [])));
 }
 
 /** @returns whether a thread has SIGBUS blocked right now; false when it has ended @throws LinuxError */
@@ -63,8 +81,4 @@ export function blocksBus(pid: number, tid: number): boolean {
     if (error instanceof LinuxError && error.code === "HM_PROC_GONE") return false;
     throw error;
   }
-}
-
-function sizeOf(mapping: Mapping): bigint {
-  return mapping.end - mapping.start;
 }

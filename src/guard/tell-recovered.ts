@@ -1,8 +1,8 @@
 import type { LostRange, Trigger } from "../ledger/events.js";
 import { type Hva, hex, hva } from "../linux/address.js";
 import { type LargePage, SMALL_PAGE } from "../recovery/large-page.js";
-import type { Salvaged } from "../recovery/salvage.js";
 import type { GuardContext } from "./guard-context.js";
+import type { Replaced } from "./replaced.js";
 
 /** How a recovery went; times in milliseconds. */
 export interface RecoveryCourse {
@@ -19,7 +19,7 @@ export interface RecoveryCourse {
 export function tellRecovered(
   guard: GuardContext,
   page: LargePage,
-  salvaged: Salvaged,
+  replaced: Replaced,
   course: RecoveryCourse,
 ): void {
   const guest = guard.vm?.gpaOf(page.base) ?? null;
@@ -30,16 +30,19 @@ export function tellRecovered(
     gpa: guest === null ? null : hex(guest),
     offset: Number(page.offset),
     pageSize: page.size,
-    lost: lostRanges(salvaged.lost).map(({ offset, bytes }) =>
-      lostRange(guard, hva(page.base + BigInt(offset)), bytes),
-    ),
-    salvagedBytes: salvaged.bytes,
+    lost: lostRangesOf(guard, page.base, replaced.lost),
+    salvagedBytes: replaced.bytes,
     trigger,
-    fill: "eager",
+    fill: replaced.fill,
     quiesced,
     ms: { stall: rounded(stall), downtime: rounded(downtime), total: rounded(total) },
   });
   guard.onStep("outcome-recorded");
+}
+
+/** @param base first byte of the large page @param lost ascending byte offsets in it @returns for an event */
+export function lostRangesOf(guard: GuardContext, base: Hva, lost: readonly number[]): LostRange[] {
+  return lostRanges(lost).map(({ offset, bytes }) => lostRange(guard, hva(base + BigInt(offset)), bytes));
 }
 
 function lostRange(guard: GuardContext, address: Hva, bytes: number): LostRange {

@@ -3,8 +3,7 @@
 import type { HealingEvent } from "../ledger/internal-events.js";
 import type { LedgerState } from "../ledger/replay.js";
 import { hex, hva } from "../linux/address.js";
-import { readMaps } from "../linux/procfs/maps.js";
-import { classify, findOverlays, type PlacedOverlay } from "../recovery/classify.js";
+import { classify, type PlacedOverlay, readOverlays } from "../recovery/classify.js";
 import type { LargePage } from "../recovery/large-page.js";
 import type { GuardContext } from "./guard-context.js";
 import { findMissedResets } from "./missed-resets.js";
@@ -18,7 +17,8 @@ export async function finishHeals(guard: GuardContext, left: LeftHeals): Promise
   // Only with a monitor can the VM be paused; and no guard without one has begun to put a page back.
   if (guard.vm === undefined) return;
   try {
-    const { placed } = findOverlays(readMaps(guard.pid));
+    await guard.fills.finishAll();
+    const { placed } = readOverlays(guard.pid);
     const begun = left.openHeals.map((heal) => ({ heal, now: placed.find((one) => isOf(one, heal)) }));
     finishDone(
       guard,

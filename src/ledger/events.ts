@@ -79,6 +79,10 @@ export interface FilledEvent {
   readonly pageSize: number;
   readonly lost: readonly LostRange[];
   readonly salvagedBytes: number;
+  /** Ranges of 2 MiB without a lost page, and how many of them are backed by one page again. */
+  readonly large: { readonly ranges: number; readonly collapsed: number };
+  /** What goes back to the host with the poisoned page, in bytes; 0 if it is kept until the guest is reset. */
+  readonly givenBackBytes: number;
   readonly ms: { readonly total: number };
 }
 
@@ -182,6 +186,8 @@ export const PUBLIC_SCHEMAS: { readonly [E in PublicEvent as E["event"]]: z.ZodT
     pageSize: pageSizeSchema,
     lost: lostSchema,
     salvagedBytes: bytesSchema,
+    large: z.object({ ranges: z.int().nonnegative(), collapsed: z.int().nonnegative() }),
+    givenBackBytes: bytesSchema,
     ms: z.object({ total: msSchema }),
   }),
   poison: z.object({

@@ -49,6 +49,8 @@ export interface IntentEvent {
   readonly lost: readonly number[];
   readonly trigger: Trigger;
   readonly fill: Fill;
+  /** Why it is filled so. */
+  readonly fillWhy?: string;
 }
 
 /**
@@ -148,6 +150,7 @@ export const INTERNAL_SCHEMAS: { readonly [E in InternalEvent as E["event"]]: z.
       lost: lostSchema,
       trigger: triggerSchema,
       fill: fillSchema,
+      fillWhy: z.string().exactOptional(),
     })
     .refine(insidePage, OUTSIDE),
   healing: z

@@ -111,6 +111,8 @@ test("a lazy recovery is filled later and finds its lost pages then", () => {
     pageSize: PAGE,
     lost: [{ gpa: "0x40003000", bytes: 8192 }],
     salvagedBytes: PAGE - 8192,
+    large: { ranges: 0, collapsed: 0 },
+    givenBackBytes: 0,
     ms: { total: 5 },
   });
   assert.deepEqual(

@@ -22,6 +22,8 @@ export interface ReplacedPage {
   readonly file: IntentEvent["file"] | null;
   /** False while a lazy recovery still has bytes to copy. */
   readonly filled: boolean;
+  /** Whether its poisoned page was given back to the host: then its file has a hole there, though the guest was not reset. */
+  readonly givenBack: boolean;
 }
 
 /** A large page that was put back. */
@@ -108,6 +110,7 @@ class Fold {
           lost: intent?.lost ?? lostFromRanges(event),
           file: intent?.file ?? null,
           filled: event.fill === "eager",
+          givenBack: false,
         });
         break;
       }
@@ -120,7 +123,7 @@ class Fold {
         if (this.#replaced.has(hva)) break;
         const lost = intent?.lost ?? event.lost;
         const file = intent?.file ?? null;
-        this.#replaced.set(hva, { hva, gpa, offset, pageSize, lost, file, filled: true });
+        this.#replaced.set(hva, { hva, gpa, offset, pageSize, lost, file, filled: true, givenBack: false });
         break;
       }
       case "unhealed": {
@@ -134,7 +137,7 @@ class Fold {
         // A lazy recovery finds lost pages while it copies: its last word counts.
         if (page !== undefined) {
           const lost = event.gpa === null ? page.lost : lostFromRanges(event);
-          this.#replaced.set(event.hva, { ...page, lost, filled: true });
+          this.#replaced.set(event.hva, { ...page, lost, filled: true, givenBack: event.givenBackBytes > 0 });
         }
         break;
       }

@@ -28,3 +28,12 @@ export function writeAt(fd: number, address: bigint, size: number, offset: bigin
     done += Number(written);
   }
 }
+
+const FALLOC_FL_KEEP_SIZE = 1;
+const FALLOC_FL_PUNCH_HOLE = 2;
+
+/** Takes a part out of a file, which keeps its size: fallocate(2). @throws SystemCallError */
+export function punchHole(fd: number, offset: bigint, size: number): void {
+  // SAFETY: the caller knows that nobody needs what is there.
+  systemCall("fallocate", fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, size);
+}

@@ -1,11 +1,12 @@
 /** Step 2 of the walk: what lies at the address of an error? Trusts the kernel's mappings, never the signal's size. */
 
-import { alignDown, type Hva } from "../linux/address.js";
+import { alignDown, type Hva, hva } from "../linux/address.js";
 import { findMapping } from "../linux/procfs/find-mapping.js";
 import { hugetlbPageSize } from "../linux/procfs/map-files.js";
-import { type Mapping, readMapsText } from "../linux/procfs/maps.js";
+import { type Mapping, parseMaps, readMaps, readMapsText } from "../linux/procfs/maps.js";
 import type { LargePage } from "./large-page.js";
 import { type OverlayIdentity, parseOverlayPath } from "./overlay-name.js";
+import { isTagPath, readTag, type SpareTag } from "./spare-tag.js";
 
 /** What lies at an address. */
 export type Classification =
@@ -59,25 +60,95 @@ export interface Classified {
 export function classify(pid: number, address: Hva): Classified {
   const mapsText = readMapsText(pid);
   const mapping = findMapping(mapsText, address);
+  const anonymous =
+    mapping !== undefined && isAnonymous(mapping) ? anonymousOverlay(pid, mapsText, address) : undefined;
+  if (anonymous !== undefined) return { mapsText, found: { kind: "overlay", ...anonymous } };
   return { mapsText, found: classifyAddress(mapping, address, (one) => hugetlbPageSize(pid, one)) };
+}
+
+function anonymousOverlay(pid: number, mapsText: string, address: Hva): PlacedOverlay | undefined {
+  const { placed } = findOverlays(parseMaps(mapsText), (mapping) => readTag(pid, mapping));
+  return placed.find(({ mapping: { start, end } }) => address >= start && address < end);
 }
 
 /** An overlay that is in its large page's place. */
 export interface PlacedOverlay {
   readonly overlay: OverlayIdentity;
+  /** What is mapped there; of an anonymous overlay the whole, however the kernel has split it. */
   readonly mapping: Mapping;
+  /** Of an anonymous one: the tag that names it, and what it says. */
+  readonly tag?: { readonly mapping: Mapping; readonly says: SpareTag };
+}
+
+/** Memory that a guard has made in a process and nobody uses. */
+export interface StrayRange {
+  readonly start: Hva;
+  readonly size: bigint;
+  /** A tag, and the spare region behind it if it is still there. */
+  readonly spare: boolean;
 }
 
 /** Overlays in place, and those that a guard left beside when it died before the swap. */
-export function findOverlays(mappings: readonly Mapping[]): { placed: PlacedOverlay[]; stray: Mapping[] } {
+export interface FoundOverlays {
+  readonly placed: readonly PlacedOverlay[];
+  readonly stray: readonly StrayRange[];
+}
+
+/** @param tagOf what the tag says that is mapped there */
+export function findOverlays(
+  mappings: readonly Mapping[],
+  tagOf: (mapping: Mapping) => SpareTag | undefined = () => undefined,
+): FoundOverlays {
   const placed: PlacedOverlay[] = [];
-  const stray: Mapping[] = [];
-  for (const mapping of mappings) {
+  const stray: StrayRange[] = [];
+  mappings.forEach((mapping, index) => {
+    if (isTagPath(mapping.path)) {
+      const says = tagOf(mapping);
+      const inPlace = says === undefined ? undefined : anonymousAt(mappings, says);
+      if (says?.page && inPlace !== undefined)
+        placed.push({ overlay: says.page, mapping: inPlace, tag: { mapping, says } });
+      else stray.push(spareRange(mapping, mappings[index + 1], says));
+      return;
+    }
     const overlay = parseOverlayPath(mapping.path);
-    if (overlay === undefined) continue;
+    if (overlay === undefined) return;
     const inPlace = mapping.start - mapping.offset === overlay.base;
     if (inPlace) placed.push({ overlay, mapping });
-    else stray.push(mapping);
-  }
+    else stray.push({ start: mapping.start, size: mapping.end - mapping.start, spare: false });
+  });
   return { placed, stray };
+}
+
+/** @returns overlays in a process now @throws LinuxError */
+export function readOverlays(pid: number): FoundOverlays {
+  return findOverlays(readMaps(pid), (mapping) => readTag(pid, mapping));
+}
+
+/** @returns the anonymous memory in the place that a tag names, as one mapping; undefined if anything else is there */
+function anonymousAt(mappings: readonly Mapping[], { page }: SpareTag): Mapping | undefined {
+  if (page === null) return undefined;
+  const end = hva(page.base + BigInt(page.size));
+  let at: bigint = page.base;
+  let first: Mapping | undefined;
+  for (const mapping of mappings) {
+    if (mapping.end <= at) continue;
+    if (mapping.start > at || !isAnonymous(mapping)) return undefined;
+    first ??= mapping;
+    at = mapping.end;
+    if (at >= end) return { ...first, start: page.base, end };
+  }
+  return undefined;
+}
+
+function isAnonymous({ path, inode, shared }: Mapping): boolean {
+  return path === "" && inode === 0n && !shared;
+}
+
+/** A tag whose region still lies behind it goes with it; one whose region has moved away goes alone. */
+function spareRange(tag: Mapping, next: Mapping | undefined, says: SpareTag | undefined): StrayRange {
+  const size = tag.end - tag.start;
+  const behind = next !== undefined && isAnonymous(next) && next.start === tag.end;
+  if (says !== undefined && behind && next.end - next.start === BigInt(says.size))
+    return { start: tag.start, size: size + BigInt(says.size), spare: true };
+  return { start: tag.start, size, spare: true };
 }

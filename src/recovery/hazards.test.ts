@@ -20,7 +20,7 @@ describe("hazardsOf", () => {
       ordinary.map((link, fd) => descriptor(fd, link)),
       false,
     );
-    assert.deepEqual(found, { transient: [], pinned: [], userfaultfd: false });
+    assert.deepEqual(found, { transient: [], pinned: [], userfaultfds: [] });
   });
   it("names what may still write, until the VM is paused", () => {
     const found = hazardsOf([descriptor(5, "anon_inode:[io_uring]"), descriptor(9, "/dev/sda", true)], true);
@@ -52,7 +52,7 @@ describe("hazardsOf", () => {
     assert.deepEqual(hazardsOf([descriptor(3, "/dev/vhost-net")], false).pinned, []);
   });
   it("sees a userfaultfd", () => {
-    assert.equal(hazardsOf([descriptor(3, "anon_inode:[userfaultfd]")], false).userfaultfd, true);
+    assert.deepEqual(hazardsOf([descriptor(3, "anon_inode:[userfaultfd]")], false).userfaultfds, [3]);
   });
 });
 

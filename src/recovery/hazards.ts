@@ -11,8 +11,8 @@ export interface Hazards {
   readonly transient: readonly string[];
   /** Long-term ties to the physical page, by devices or encryption: never end by themselves. */
   readonly pinned: readonly string[];
-  /** Whether the process has a userfaultfd, which postcopy migration and background snapshots put on RAM. */
-  readonly userfaultfd: boolean;
+  /** Its userfaultfds: postcopy migration and background snapshots put them on RAM. */
+  readonly userfaultfds: readonly number[];
 }
 
 /**
@@ -33,7 +33,8 @@ export function hazardsOf(descriptors: readonly Descriptor[], hasAioContext: boo
     else if (direct) transient.push(`O_DIRECT descriptor ${fd} (${link})`);
   }
   if (hasAioContext) transient.push("Linux AIO context");
-  return { transient, pinned, userfaultfd: descriptors.some(({ kind }) => kind === "userfaultfd") };
+  const userfaultfds = descriptors.filter(({ kind }) => kind === "userfaultfd").map(({ fd }) => fd);
+  return { transient, pinned, userfaultfds };
 }
 
 /** fs/aio.c maps each context's ring as a file named [aio]. @param mapsText the whole of /proc/PID/maps */

@@ -10,10 +10,11 @@
 import { closeSync, openSync } from "node:fs";
 import { hex, hva } from "../linux/address.js";
 import { errno } from "../linux/errno.js";
+import { punchHole } from "../linux/file-transfer.js";
 import { mapping as flags, mapFile } from "../linux/native-memory.js";
 import { readProcessInto } from "../linux/process-memory.js";
 import { mapFilesPath } from "../linux/procfs/map-files.js";
-import { systemCall, trySystemCall } from "../linux/system-call.js";
+import { trySystemCall } from "../linux/system-call.js";
 import type { RemoteCalls } from "../tracee/remote-calls.js";
 import type { PlacedOverlay } from "./classify.js";
 import { SMALL_PAGE } from "./large-page.js";
@@ -48,8 +49,6 @@ export interface HealInit {
   readonly onStep: (step: HealStep) => void;
 }
 
-const FALLOC_FL_KEEP_SIZE = 1;
-const FALLOC_FL_PUNCH_HOLE = 2;
 const MADV_DONTNEED = 4;
 const PIECE = 256 * 1024;
 
@@ -108,7 +107,7 @@ function refuseNewLoss(lost: readonly number[], { placed, forgiven }: HealInit):
 function punchOut({ ours }: RamFile, { offset, size }: OverlayIdentity): void {
   // SAFETY: the overlay hides this part of the file from the VM, and nobody else maps it; after our death the part is a hole
   // that the next guard fills.
-  systemCall("fallocate", ours, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, size);
+  punchHole(ours, offset, size);
 }
 
 /** @returns false if the pool has no page to give */
@@ -158,16 +157,16 @@ function mapOver(remote: RemoteCalls, { theirs }: RamFile, { overlay, mapping }:
 /** Takes markers and poison away: the lost pages read as zeros from then on. */
 function clearLostPages(remote: RemoteCalls, { placed, forgiven }: HealInit): void {
   const { overlay, mapping } = placed;
-  const file = openSync(mapFilesPath(remote.pid, mapping), "r+");
+  const file = mapping.inode === 0n ? undefined : openSync(mapFilesPath(remote.pid, mapping), "r+");
   try {
     for (const offset of lostNow(remote.pid, overlay.base, overlay.size)) {
       if (!forgiven.has(offset)) continue;
       // SAFETY: a lost page of a guest that was reset: it holds nothing, and its place in the overlay's file may become a hole.
-      systemCall("fallocate", file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, SMALL_PAGE);
+      if (file !== undefined) punchHole(file, BigInt(offset), SMALL_PAGE);
       // SAFETY: as above; the marker in the page table goes.
       remote.call("madvise", hva(overlay.base + BigInt(offset)), SMALL_PAGE, MADV_DONTNEED);
     }
   } finally {
-    closeSync(file);
+    if (file !== undefined) closeSync(file);
   }
 }

@@ -24,8 +24,10 @@ const good: PlanFacts = {
   page: page(true, 2 * 2 ** 20),
   salvage: "ok",
   kernel: "6.12.1",
-  hazards: { transient: [], pinned: [], userfaultfd: false },
+  hazards: { transient: [], pinned: [], userfaultfds: [] },
   quiesce: "auto",
+  fill: "auto",
+  lazyObstacle: undefined,
   watched: false,
   hasQmp: true,
   sharers: [],
@@ -39,8 +41,8 @@ function verdict(plan: Plan): string {
   return plan.quiesce ? "pause" : "in place";
 }
 
-const transient = { transient: ["O_DIRECT descriptor 12"], pinned: [], userfaultfd: false };
-const pinned = { transient: [], pinned: ["vfio descriptor 3"], userfaultfd: false };
+const transient = { transient: ["O_DIRECT descriptor 12"], pinned: [], userfaultfds: [] };
+const pinned = { transient: [], pinned: ["vfio descriptor 3"], userfaultfds: [] };
 
 /** What alone makes the plan differ from a recovery in place. */
 const table: readonly (readonly [what: string, facts: Partial<PlanFacts>, expected: string])[] = [

@@ -1,8 +1,10 @@
 /** Step 3 of the walk: what to do about an error. Pure: no I/O, the same facts give the same plan. */
 
 import type { HugemendCode } from "../errors.js";
+import type { Fill } from "../ledger/events.js";
 import { hex } from "../linux/address.js";
 import type { SalvageSupport } from "../linux/procfs/kernel-version.js";
+import { type FillChoice, wantsLazy } from "./fill-choice.js";
 import type { Hazards } from "./hazards.js";
 import type { LargePage } from "./large-page.js";
 
@@ -17,6 +19,9 @@ export interface PlanFacts {
   readonly kernel: string;
   readonly hazards: Hazards;
   readonly quiesce: QuiescePolicy;
+  readonly fill: FillChoice;
+  /** Why this page cannot be filled lazily; undefined if it can. */
+  readonly lazyObstacle: string | undefined;
   /** Whether a userfaultfd watches the mapping. */
   readonly watched: boolean;
   /** Whether QEMU can be asked to pause. */
@@ -32,7 +37,14 @@ export interface PlanFacts {
 
 /** What to do. A refusal leaves everything as it would be without Hugemend. */
 export type Plan =
-  | { readonly action: "recover"; readonly quiesce: boolean; readonly why: string }
+  | {
+      readonly action: "recover";
+      readonly quiesce: boolean;
+      readonly why: string;
+      readonly fill: Fill;
+      /** Why it is filled so. */
+      readonly fillWhy: string;
+    }
   | { readonly action: "refuse"; readonly code: HugemendCode; readonly message: string };
 
 /** A swap splits one mapping in three and needs one more for a moment; mremap(2) itself wants some room. */
@@ -94,20 +106,23 @@ export function planRecovery(facts: PlanFacts): Plan {
   return planQuiesce(facts);
 }
 
-function planQuiesce({ quiesce, hazards, hasQmp }: PlanFacts): Plan {
+function planFill({ fill, page, lazyObstacle }: PlanFacts): { fill: Fill; fillWhy: string } {
+  if (fill === "eager") return { fill: "eager", fillWhy: "--fill is eager" };
+  if (!wantsLazy(fill, page.size)) return { fill: "eager", fillWhy: "small enough to be copied at once" };
+  if (lazyObstacle !== undefined) return { fill: "eager", fillWhy: lazyObstacle };
+  return { fill: "lazy", fillWhy: fill === "lazy" ? "--fill is lazy" : "too large to be copied at once" };
+}
+
+function planQuiesce(facts: PlanFacts): Plan {
+  const { quiesce, hazards, hasQmp } = facts;
   const transient = hazards.transient.join(", ");
-  if (quiesce === "never") {
-    return {
-      action: "recover",
-      quiesce: false,
-      why: transient === "" ? "nothing to wait for" : "policy is never",
-    };
-  }
-  if (quiesce === "auto" && transient === "") {
-    return { action: "recover", quiesce: false, why: "nothing writes behind the page tables" };
-  }
+  const recover = { action: "recover", ...planFill(facts) } as const;
+  if (quiesce === "never")
+    return { ...recover, quiesce: false, why: transient === "" ? "nothing to wait for" : "policy is never" };
+  if (quiesce === "auto" && transient === "")
+    return { ...recover, quiesce: false, why: "nothing writes behind the page tables" };
   const why = quiesce === "always" ? "policy is always" : `may write behind the page tables: ${transient}`;
-  if (hasQmp) return { action: "recover", quiesce: true, why };
+  if (hasQmp) return { ...recover, quiesce: true, why };
   return refuse(
     "HM_PLAN_NO_QMP",
     `The VM must be paused first (${why}), but there is no QMP socket. Give --qmp`,

@@ -3,11 +3,10 @@
 import assert from "node:assert/strict";
 import { hva } from "../../src/linux/address.js";
 import { readDescriptors } from "../../src/linux/procfs/fdinfo.js";
-import { readMaps } from "../../src/linux/procfs/maps.js";
 import { readSmapsEntry } from "../../src/linux/procfs/smaps.js";
 import { type ProcessStatus, readStatus, readThreadStatus } from "../../src/linux/procfs/status.js";
 import { readTasks } from "../../src/linux/procfs/tasks.js";
-import { findOverlays } from "../../src/recovery/classify.js";
+import { readOverlays } from "../../src/recovery/classify.js";
 import { waitUntil } from "./wait-until.js";
 
 /** Status of every thread; one that ends meanwhile is left out. */
@@ -38,9 +37,9 @@ export async function assertUntouched(pid: number): Promise<void> {
 
 /** @throws AssertionError if mappings or descriptors of a guard are left that are not in use */
 export function assertNothingLeft(pid: number): void {
-  const { stray } = findOverlays(readMaps(pid));
+  const { stray } = readOverlays(pid);
   assert.deepEqual(
-    stray.map(({ path }) => path),
+    stray.map(({ start }) => start),
     [],
   );
   const left = readDescriptors(pid).filter(
@@ -54,7 +53,7 @@ export function assertNothingLeft(pid: number): void {
 
 /** Number of overlays in their large page's place. A large page may show as several mappings: each is counted once. */
 export function overlaysIn(pid: number): number {
-  return new Set(findOverlays(readMaps(pid)).placed.map(({ overlay }) => overlay.base)).size;
+  return new Set(readOverlays(pid).placed.map(({ overlay }) => overlay.base)).size;
 }
 
 /** VmFlags of the mapping at an address. */

@@ -48,7 +48,7 @@ const INSIDES: VmInsides = {
   qemu: true,
   regions: [RAM],
   descriptors: [VCPU, descriptor("/var/lib/disk.qcow2", "file")],
-  hazards: { transient: [], pinned: [], userfaultfd: false },
+  hazards: { transient: [], pinned: [], userfaultfds: [] },
   mappings: 400,
   mappingsLimit: 65_530,
   locked: false,
@@ -143,7 +143,7 @@ const TABLE: readonly Row[] = [
   },
   {
     name: "aio",
-    inside: { hazards: { transient: ["Linux AIO context"], pinned: [], userfaultfd: false } },
+    inside: { hazards: { transient: ["Linux AIO context"], pinned: [], userfaultfds: [] } },
     flaws: [["HM_DOCTOR_DIRECT_IO", "warning", /: Linux AIO context\.$/]],
   },
   {

@@ -2,8 +2,10 @@
 
 import type { Trigger } from "../../ledger/events.js";
 import type { Hva } from "../../linux/address.js";
+import { hugePageChoice } from "../../linux/collapse.js";
 import { closeDescriptor } from "../../linux/pidfd.js";
 import type { PageSource } from "../../recovery/large-page-reader.js";
+import { lostNow } from "../../recovery/lost-now.js";
 import type { OverlayIdentity } from "../../recovery/overlay-name.js";
 import { FillError } from "../../recovery/page-fill.js";
 import type { Spare } from "../../recovery/spare.js";
@@ -32,9 +34,7 @@ export interface Filled extends Filling {
 /** How to fill. */
 export interface FillPolicy {
   /** MiB a second in the background; Infinity without a limit; 0: only what is touched. */
-  readonly rate: number;
-  /** Whether 2 MiB ranges are joined afterwards. */
-  readonly collapse: boolean;
+  readonly fillRate: number;
 }
 
 /** Who wants to know. */
@@ -51,6 +51,7 @@ interface Entry extends Filling {
 
 /** See the head of the file. */
 export class LazyFills {
+  readonly #pid: number;
   readonly #processDescriptor: number;
   readonly #policy: FillPolicy;
   readonly #listener: LazyFillsListener;
@@ -61,7 +62,8 @@ export class LazyFills {
   #next = 1;
   #settled: (() => void)[] = [];
 
-  constructor(processDescriptor: number, policy: FillPolicy, listener: LazyFillsListener) {
+  constructor(pid: number, processDescriptor: number, policy: FillPolicy, listener: LazyFillsListener) {
+    this.#pid = pid;
     this.#processDescriptor = processDescriptor;
     this.#policy = policy;
     this.#listener = listener;
@@ -89,7 +91,10 @@ export class LazyFills {
     const entry: Entry = { ...filling, local: undefined };
     this.#entries.set(id, entry);
     entry.local = new LocalFill(job, (error) => this.#localTrouble(id, error));
-    const order = { id, job, processDescriptor: this.#processDescriptor, ...this.#policy };
+    // The operator's word on large pages of the kernel's own counts here as well.
+    const collapse = hugePageChoice() === "always" || hugePageChoice() === "madvise";
+    const rate = this.#policy.fillRate;
+    const order = { id, job, processDescriptor: this.#processDescriptor, rate, collapse };
     try {
       this.#client ??= new FillClient({
         told: (message) => this.#hear(message),
@@ -99,6 +104,17 @@ export class LazyFills {
     } catch (error) {
       this.#fillHere(error);
     }
+  }
+
+  /** One that turns out to be full already. */
+  closeUp(filling: Filling): void {
+    const result = {
+      lost: lostNow(this.#pid, filling.page.base, filling.page.size),
+      ranges: 0,
+      collapsed: 0,
+    };
+    this.#filled.push({ ...filling, result });
+    this.#listener.wake();
   }
 
   /** Takes a replacement that is full; undefined if there is none. */

@@ -8,18 +8,8 @@ import type { RamAttributes } from "../../recovery/ram-attributes.js";
 import { Spare, type SpareStep } from "../../recovery/spare.js";
 import type { RemoteCalls } from "../../tracee/remote-calls.js";
 
-/** When the host's large pages of a size are replaced lazily. */
-export type FillChoice = "eager" | "lazy" | "auto";
-
-/** From this size on copying at once takes longer than a VM should stand still. */
-export const LAZY_FROM: number = 64 * 1024 * 1024;
 /** RAM of one VM has one kind, or one for each NUMA node. */
 const MOST_KINDS = 16;
-
-/** @returns whether large pages of a size are meant to be replaced lazily */
-export function wantsLazy(choice: FillChoice, size: number): boolean {
-  return choice === "lazy" || (choice === "auto" && size >= LAZY_FROM);
-}
 
 interface Kind {
   readonly size: number;

@@ -34,11 +34,11 @@ export async function handleReport(guard: GuardContext, { base, since }: Reporte
     const plan = planRecovery(gatherFacts(guard, page, mapsText));
     guard.onStep("planned");
     if (plan.action === "refuse") return refuse(guard, page, plan);
-    if (plan.quiesce) return await recoverPaused(guard, alarm, page);
+    if (plan.quiesce) return await recoverPaused(guard, alarm, page, plan);
     // QEMU's main loop: while it is held, no reset renews the page in between.
     const held = guard.tracee.holdAny([guard.pid]);
     try {
-      recoverInPlace(guard, alarm, page, held, performance.now());
+      recoverInPlace(guard, alarm, page, held, performance.now(), plan);
     } finally {
       held.withhold();
     }

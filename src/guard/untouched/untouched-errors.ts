@@ -8,6 +8,8 @@ import type { WarningEvent } from "../../ledger/events.js";
 import type { Hva } from "../../linux/address.js";
 import { readHardwareCorrupted } from "../../linux/procfs/hugepages.js";
 import { type KernelRelease, salvageSupport } from "../../linux/procfs/kernel-version.js";
+import type { LargePage } from "../../recovery/large-page.js";
+import { BadFrames } from "./bad-frames.js";
 import { type ErrorReports, openErrorReports } from "./error-reports.js";
 import { FrameWatch } from "./frame-watch.js";
 
@@ -28,6 +30,7 @@ export class UntouchedErrors implements Disposable {
   readonly #wake: () => void;
   /** At most one entry for each large page of the VM. */
   readonly #waiting = new Map<Hva, number>();
+  readonly #bad = new BadFrames();
   #reports: ErrorReports | undefined;
   #searchSoon: NodeJS.Timeout | undefined;
   #unknownSince = 0;
@@ -52,6 +55,7 @@ export class UntouchedErrors implements Disposable {
     this.#reports = openErrorReports({
       reported: (frame) => {
         const base = this.#frames.find(frame);
+        if (base !== undefined) this.#bad.note(base, frame);
         // Of another process, or of a page that was touched or moved after we had looked.
         if (base === undefined) this.#searchLater();
         else this.#add(base, performance.now());
@@ -62,6 +66,11 @@ export class UntouchedErrors implements Disposable {
     // What was reported before we listened is in the memory itself: see docs/decisions/.
     if (hasBadMemory()) this.#searchLater();
     return this.#reports.source === "none" ? [noReports] : [];
+  }
+
+  /** @returns offsets in a large page at which the kernel has reported an error, as far as they are remembered */
+  badIn({ base, size }: LargePage): number[] {
+    return this.#bad.in(base, size);
   }
 
   /** Takes the page that has waited longest; undefined if there is none. */

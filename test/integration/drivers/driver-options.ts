@@ -5,6 +5,9 @@ const schema = z.object({
   ledger: z.string(),
   qmp: z.string().optional(),
   quiesce: z.enum(["auto", "always", "never"]).default("auto"),
+  fill: z.enum(["eager", "lazy", "auto"]).default("auto"),
+  fillRate: z.number().optional(),
+  giveBack: z.boolean().default(false),
   lost: z.array(z.int()).default([]),
   readFrom: z.string().default(""),
   acceptsIntact: z.boolean().default(true),
@@ -24,6 +27,10 @@ export interface DriverOptions {
   readonly ledger: string;
   readonly qmp: string | undefined;
   readonly quiesce: "auto" | "always" | "never";
+  readonly fill: "eager" | "lazy" | "auto";
+  /** As in the command; without a limit unless said. */
+  readonly fillRate: number | undefined;
+  readonly giveBack: boolean;
   /** Offsets of 4 KiB pages that are called lost although they can be read. */
   readonly lost: readonly number[];
   /**
@@ -48,5 +55,11 @@ export interface DriverOptions {
 /** @param text JSON @throws if it is not what a driver understands */
 export function driverOptions(text: string | undefined): DriverOptions {
   const parsed = schema.parse(JSON.parse(text ?? "{}"));
-  return { ...parsed, qmp: parsed.qmp, takePage: parsed.takePage, blockAt: parsed.blockAt };
+  return {
+    ...parsed,
+    qmp: parsed.qmp,
+    fillRate: parsed.fillRate,
+    takePage: parsed.takePage,
+    blockAt: parsed.blockAt,
+  };
 }

@@ -53,11 +53,15 @@ guard = await openGuard({
   qmp: options.qmp,
   ledger: options.ledger,
   quiesce: options.quiesce,
-  fill: "auto",
+  fill: options.fill,
+  fillRate: options.fillRate ?? Number.POSITIVE_INFINITY,
+  giveBack: options.giveBack,
   sink: tell,
   trial: {
     interpret: (error) => (error.code === BUS_ADRERR ? { ...error, code: BUS_MCEERR_AR } : error),
     acceptsIntact: options.acceptsIntact,
+    pretendBad: options.lost,
+    reportedBad: () => options.lost,
     salvage: (fd, offset, size, destination) => {
       const { lost, bytes } =
         memory === undefined

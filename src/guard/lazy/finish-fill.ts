@@ -1,0 +1,72 @@
+/** The end of a lazy recovery: what was opened for it in the VM is closed, and the poisoned page may go back to the kernel. */
+
+import { closeSync } from "node:fs";
+import { hex } from "../../linux/address.js";
+import { punchHole } from "../../linux/file-transfer.js";
+import { openRamFile } from "../../recovery/ram-file.js";
+import type { GuardContext } from "../guard-context.js";
+import { lostRangesOf } from "../tell-recovered.js";
+import { tellTrouble } from "../tell-trouble.js";
+import type { Filled } from "./lazy-fills.js";
+
+/** Fills what is left when the VM is no longer traced: its descriptors of ours stay open until the next guard comes. */
+export async function finishLeft(guard: GuardContext): Promise<void> {
+  await guard.fills.finishAll();
+  for (let filled = guard.fills.take(); filled !== undefined; filled = guard.fills.take())
+    finishFill(guard, filled, false);
+}
+
+/** Never throws: the replacement is full, and stays so. @param traced whether a thread of the VM can be borrowed */
+export function finishFill(guard: GuardContext, filled: Filled, traced = true): void {
+  const { page, spare, source, result, since } = filled;
+  guard.onStep("fill-full");
+  attempt(guard, () => spare.note({ descriptor: null, page }));
+  if (traced) attempt(guard, () => closeTheirs(guard, spare.theirs));
+  spare.release();
+  closeSync(source.file);
+  guard.onStep("fill-closed");
+  const givesBack = guard.policy.giveBack && guard.sharers.lookNow().length === 0;
+  const guest = guard.vm?.gpaOf(page.base) ?? null;
+  const lostBytes = result.lost.length * 4096;
+  guard.journal.tell({
+    event: "filled",
+    hva: hex(page.base),
+    gpa: guest === null ? null : hex(guest),
+    pageSize: page.size,
+    lost: lostRangesOf(guard, page.base, result.lost),
+    salvagedBytes: page.size - lostBytes,
+    large: { ranges: result.ranges, collapsed: result.collapsed },
+    givenBackBytes: givesBack ? page.size - lostBytes : 0,
+    ms: { total: Math.round((performance.now() - since) * 1000) / 1000 },
+  });
+  guard.onStep("fill-recorded");
+  // After the record: whoever finds the hole must know that no reset of the guest has made it.
+  if (givesBack) attempt(guard, () => giveBack(guard, filled));
+}
+
+function closeTheirs(guard: GuardContext, theirs: number): void {
+  const held = guard.tracee.holdAny();
+  try {
+    using remote = held.borrow();
+    // SAFETY: a descriptor that nothing in the VM knows of, and that watches nothing any more.
+    remote.call("close", theirs);
+  } finally {
+    held.withhold();
+  }
+}
+
+/** Punches the poisoned page out of its file: the kernel takes it apart and keeps only its bad 4 KiB (mm/hugetlb.c). */
+function giveBack(guard: GuardContext, { page }: Filled): void {
+  using file = openRamFile(guard.pid, guard.processDescriptor, page);
+  // SAFETY: the replacement is full and hides this part of the file from the VM, and nobody else maps it; after a death right here it
+  // is a hole, which is what a reset makes of it as well.
+  punchHole(file.ours, page.offset, page.size);
+}
+
+function attempt(guard: GuardContext, action: () => void): void {
+  try {
+    action();
+  } catch (error) {
+    tellTrouble(guard, "After a replacement was filled", error);
+  }
+}

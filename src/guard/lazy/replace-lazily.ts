@@ -1,0 +1,113 @@
+/** Step 6 of the walk for one held thread, lazily: the spare region moves in, with the intent recorded before. */
+
+import { closeSync } from "node:fs";
+import type { Trigger } from "../../ledger/events.js";
+import { hex } from "../../linux/address.js";
+import type { LargePage } from "../../recovery/large-page.js";
+import { placeSpare } from "../../recovery/lazy-swap.js";
+import type { Spare } from "../../recovery/spare.js";
+import type { HeldThread } from "../../tracee/held-thread.js";
+import type { GuardContext } from "../guard-context.js";
+import { openBacking } from "../open-backing.js";
+import { restoreBusHandler } from "../release.js";
+import type { Replaced } from "../replaced.js";
+import { tellTrouble } from "../tell-trouble.js";
+
+/** Why, and since when. */
+export interface LazyCourse {
+  readonly trigger: Trigger;
+  readonly since: number;
+  /** Why lazily, for the ledger. */
+  readonly fillWhy: string;
+}
+
+/** @returns what is known @throws HugemendError: the mapping is as it was, and the spare still there */
+export function replaceLazily(
+  guard: GuardContext,
+  held: HeldThread,
+  page: LargePage,
+  spare: Spare,
+  { trigger, since, fillWhy }: LazyCourse,
+): Replaced {
+  const { file, identity } = openBacking(guard.pid, page);
+  const source = { file, offset: page.offset, size: page.size, pretendBad: guard.pretendBad };
+  const forced = held.canDeliver;
+  let lost: readonly number[] | undefined;
+  try {
+    using remote = held.borrow();
+    lost = placeSpare(remote, {
+      page,
+      spare,
+      source,
+      reported: guard.reportedBad(page),
+      acceptsIntact: guard.acceptsIntact,
+      onStep: guard.onStep,
+      commit: (known) => {
+        const guest = guard.vm?.gpaOf(page.base) ?? null;
+        guard.journal.require({
+          event: "intent",
+          hva: hex(page.base),
+          gpa: guest === null ? null : hex(guest),
+          offset: Number(page.offset),
+          pageSize: page.size,
+          file: identity,
+          lost: [...known],
+          trigger,
+          fill: "lazy",
+          fillWhy,
+        });
+      },
+    });
+    restoreBusHandler(guard, remote, forced);
+  } catch (error) {
+    if (lost === undefined) {
+      closeSync(file);
+      throw error;
+    }
+    tellTrouble(guard, "After the large page was replaced", error);
+  }
+  const { base, size, offset, device, inode } = page;
+  const begin = (): void => {
+    guard.spares.used(spare);
+    guard.fills.start({ page: { base, size, offset, device, inode }, spare, source, since, trigger });
+    guard.onStep("fill-begun");
+    guard.later(() => prepareSpares(guard));
+  };
+  return { fill: "lazy", lost, bytes: 0, begin };
+}
+
+/** Lays out the next spare, in a thread that is borrowed for it. */
+export function prepareSpares(guard: GuardContext): void {
+  if (!guard.spares.wanting) return;
+  try {
+    const held = guard.tracee.holdAny();
+    try {
+      using remote = held.borrow();
+      guard.spares.prepare(remote);
+    } finally {
+      held.withhold();
+    }
+  } catch (error) {
+    tellTrouble(guard, "The next spare region could not be laid out", error);
+  }
+}
+
+/** Leaves nothing behind in the VM. */
+export function removeSpares(guard: GuardContext): void {
+  if (guard.spares.descriptors.length === 0) return;
+  try {
+    const held = guard.tracee.holdAny();
+    try {
+      using remote = held.borrow();
+      guard.spares.remove(remote);
+    } finally {
+      held.withhold();
+    }
+  } catch (error) {
+    tellTrouble(
+      guard,
+      "The spare regions stay in the VM until the next guard comes; they cost address space only",
+      error,
+    );
+  }
+}

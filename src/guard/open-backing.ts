@@ -1,0 +1,27 @@
+import { closeSync, fstatSync, openSync } from "node:fs";
+import type { FileIdentity } from "../ledger/internal-events.js";
+import { mapFilesPath } from "../linux/procfs/map-files.js";
+import type { LargePage } from "../recovery/large-page.js";
+import { RecoveryError } from "../recovery/recovery-error.js";
+
+/** The file behind a large page, open for reading. */
+export interface Backing {
+  readonly file: number;
+  readonly identity: FileIdentity;
+}
+
+/**
+ * Opens what is mapped there: works for unlinked files and memfds, and fails if the mapping has changed meanwhile.
+ *
+ * @throws RecoveryError HM_SALVAGE_OTHER_FILE; an error of the system when the mapping is gone
+ */
+export function openBacking(pid: number, page: LargePage): Backing {
+  const file = openSync(mapFilesPath(pid, page.mapping), "r");
+  const { dev, ino } = fstatSync(file, { bigint: true });
+  if (ino === page.inode) return { file, identity: { device: dev.toString(), inode: ino.toString() } };
+  closeSync(file);
+  throw new RecoveryError("HM_SALVAGE_OTHER_FILE", "The RAM mapping now shows another file", {
+    present: `inode ${ino}`,
+    expected: `inode ${page.inode}`,
+  });
+}
