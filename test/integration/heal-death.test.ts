@@ -33,11 +33,10 @@ describe("a guard that is killed with -9 while a large page is put back", () => 
       await rig.expectBack();
       for (const flag of ["dc", "dd"]) assert.ok(vmFlags(ram.pid, ram.at(BAD_PAGE)).has(flag), flag);
       assert.deepEqual(heir.all("refused"), []);
-      const { openHeals, openPause, replaced } = rig.ledger();
-      assert.deepEqual([openHeals, openPause, replaced], [[], null, []]);
-
       await rig.replace(heir, 2);
       await heir.stop();
+      const { openHeals, openPause, replaced } = rig.ledger();
+      assert.deepEqual([openHeals, openPause, replaced.length], [[], null, 1]);
       await assertUntouched(ram.pid);
       await ram.checkAll({ 2: 1 });
     });
@@ -63,8 +62,6 @@ describe("with an empty pool, a guard that is killed with -9", () => {
       await rig.untilRunning();
       assert.equal(overlaysIn(ram.pid), 1, "the small pages stay");
       await rig.expectBack();
-      assert.deepEqual(rig.ledger().replaced[0]?.lost, []);
-      assert.deepEqual(rig.ledger().openHeals, []);
 
       files.remove("taken");
       rig.monitor.reset();
@@ -74,6 +71,7 @@ describe("with an empty pool, a guard that is killed with -9", () => {
       await ram.checkAll();
       await heir.stop();
       await assertUntouched(ram.pid);
+      assert.deepEqual(rig.ledger().openHeals, []);
     });
   }
 });
@@ -126,8 +124,8 @@ describe("a small page that is lost between the reset and the return of its larg
     assert.equal(overlaysIn(ram.pid), 1);
     assert.equal(await ram.touch(BAD_PAGE, 8192), `lost 2 0x${ram.at(BAD_PAGE, 8192).toString(16)} 0`);
     await ram.check(BAD_PAGE, 2);
-    assert.deepEqual(rig.ledger().openHeals, []);
     await heir.stop();
     await assertUntouched(ram.pid);
+    assert.deepEqual(rig.ledger().openHeals, []);
   });
 });
