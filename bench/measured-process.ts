@@ -35,12 +35,12 @@ export class MeasuredProcess implements AsyncDisposable {
   /** Bytes of RAM it uses. */
   readonly size: number;
   readonly #child: Child;
-  readonly #pool: HeldHugepages;
+  readonly #pool: HeldHugepages | undefined;
 
-  private constructor(child: Child, pool: HeldHugepages, start: bigint) {
+  private constructor(child: Child, pool: HeldHugepages | undefined, start: bigint, size: number) {
     this.pid = child.pid;
     this.start = start;
-    this.size = pool.count * pool.pageSize;
+    this.size = size;
     this.#child = child;
     this.#pool = pool;
   }
@@ -56,21 +56,32 @@ export class MeasuredProcess implements AsyncDisposable {
     pageSize: number = SIZES["2M"],
     mapped: number = pages * pageSize,
   ): Promise<MeasuredProcess> {
-    const program = compile();
     const pool = await acquire(pages, pageSize);
     try {
-      const child = Child.start(program, [pages, pageSize, mapped].map(String));
-      try {
-        const [ready, , start] = (await child.output.next()).split(" ");
-        if (ready !== "ready" || start === undefined)
-          throw new Error(`the measured process said "${ready}" instead of "ready"`);
-        return new MeasuredProcess(child, pool, BigInt(start));
-      } catch (error) {
-        await child[Symbol.asyncDispose]();
-        throw error;
-      }
+      return await MeasuredProcess.#launch([pages, pageSize, mapped], pool);
     } catch (error) {
       await pool[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  /** One that uses a page of 2 MiB which somebody else had acquired, and gives back. @throws Error if it does not compile or start */
+  static startOnePage(): Promise<MeasuredProcess> {
+    return MeasuredProcess.#launch([1, SIZES["2M"], SIZES["2M"]], undefined);
+  }
+
+  static async #launch(
+    words: readonly [pages: number, pageSize: number, mapped: number],
+    pool: HeldHugepages | undefined,
+  ): Promise<MeasuredProcess> {
+    const child = Child.start(compile(), words.map(String));
+    try {
+      const [ready, , start] = (await child.output.next(PATIENCE_MS)).split(" ");
+      if (ready !== "ready" || start === undefined)
+        throw new Error(`the measured process said "${ready}" instead of "ready"`);
+      return new MeasuredProcess(child, pool, BigInt(start), words[0] * words[1]);
+    } catch (error) {
+      await child[Symbol.asyncDispose]();
       throw error;
     }
   }
@@ -109,6 +120,6 @@ export class MeasuredProcess implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#child[Symbol.asyncDispose]();
-    await this.#pool[Symbol.asyncDispose]();
+    await this.#pool?.[Symbol.asyncDispose]();
   }
 }

@@ -8,6 +8,7 @@
 
 import { setTimeout as sleep } from "node:timers/promises";
 import { TemporaryFolder } from "../test/framework/temporary-folder.js";
+import { acquire } from "../test/hugepages.js";
 import { Attached } from "./attached.js";
 import type { Bench } from "./bench.js";
 import { curveMetric } from "./curve.js";
@@ -29,6 +30,7 @@ export const scaleGuards: Bench = {
   summary: "1 to 100 guards on one host",
   run: async (say) => {
     await using resources = new Resources();
+    resources.use(await acquire(GUARDS.at(-1) ?? 0));
     const folder = resources.use(new TemporaryFolder()).path;
     const guards: Attached[] = [];
     const attach: Point[] = [];
@@ -37,7 +39,7 @@ export const scaleGuards: Bench = {
     for (const count of GUARDS) {
       say(`starting guards up to ${count}`);
       while (guards.length < count) {
-        const measured = resources.use(await MeasuredProcess.start(1));
+        const measured = resources.use(await MeasuredProcess.startOnePage());
         guards.push(resources.use(await Attached.start(measured.pid, folder)));
       }
       attach.push({ x: count, value: median(guards.slice(-WINDOW).map(({ ms }) => ms)) });
