@@ -11,7 +11,8 @@
  *   request K N LOST SHARED  the request's algorithm in C, N times, with 4 KiB at offset LOST lost
  *   pieces K N PIECE FRESH   the whole large page read in pieces, N times
  *   missing K COUNT GAP LOST first touches of pages that are not there yet, GAP microseconds apart
- *   served K COUNT GAP PIECE FILL   the same beside a server in C that answers with PIECE bytes and fills in steps of FILL
+ *   served K COUNT GAP       the same beside a server in C
+ *   filled K N               how long that server takes to fill all when nobody touches it, N times
  *   order K N LOST           all words but those at LOST one after the other, N times
  *   random K N COUNT LOST    COUNT words here and there, N times
  *   check K LOST             reads every word but those at LOST; the answer is "done" or the process ends
@@ -62,7 +63,8 @@ static void obey(const char *command, const size_t a[5]) {
   else if (IS("request")) TIMES(request_once(a[0], a[2], (int)a[3]));
   else if (IS("pieces")) TIMES(read_once(a[0], a[2], (int)a[3]));
   else if (IS("missing")) touch_missing(page_start(a[0]), a[0], a[1], (unsigned)a[2], a[3]);
-  else if (IS("served")) touch_served(a[0], a[3], a[4], a[1], (unsigned)a[2]);
+  else if (IS("served")) touch_served(a[0], a[1], (unsigned)a[2]);
+  else if (IS("filled")) TIMES(touch_served(a[0], 0, 0));
   else if (IS("order")) TIMES(read_in_order(a[0], a[2]));
   else if (IS("random")) TIMES(read_at_random(a[0], a[2], a[3]));
   else if (IS("check")) { check(a[0], a[1]); printf(" done"); }
