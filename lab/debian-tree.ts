@@ -9,7 +9,16 @@ import type { Progress } from "./progress.js";
 
 /** Raise this when the way the tree is built changes. */
 const recipe = 3;
-const suite = "trixie";
+/** Which packages of which Debian. */
+export interface DebianPart {
+  /** Name of its folder in the cache. */
+  readonly kind: string;
+  /** For people: `Debian 13 (kernel, QEMU, Node)`. */
+  readonly title: string;
+  readonly suite: string;
+  readonly packages: readonly string[];
+}
+
 const packages = [
   "linux-image-amd64",
   "qemu-system-x86",
@@ -28,6 +37,13 @@ const leftOut = [
   "/usr/lib/firmware/*",
 ];
 
+const debian13: DebianPart = {
+  kind: "debian",
+  title: "Debian 13 (kernel, QEMU, Node)",
+  suite: "trixie",
+  packages,
+};
+
 /**
  * An unpacked Debian 13: the kernel, stock QEMU, Node and busybox with their libraries. Nothing in it is configured or started; L0 runs
  * its QEMU out of the tree, and L1's root disk is made from it.
@@ -36,19 +52,28 @@ const leftOut = [
  * @throws LabError `HM_LAB_DEBIAN` when the packages cannot be fetched
  */
 export async function debianTree(progress: Progress): Promise<string> {
-  const key = createHash("sha256")
-    .update(JSON.stringify([recipe, suite, packages, leftOut]))
-    .digest("hex")
-    .slice(0, 16);
-  const folder = await cachedFolder(progress, "debian", key, 1, (empty) =>
-    progress.step("fetching and unpacking Debian 13 (kernel, QEMU, Node)", () => unpack(empty)),
+  const key = createHash("sha256").update(treeRecipe(debian13)).digest("hex").slice(0, 16);
+  const folder = await cachedFolder(progress, debian13.kind, key, 1, (empty) =>
+    progress.step(`fetching and unpacking ${debian13.title}`, () =>
+      unpackDebian(debian13, join(empty, "tree")),
+    ),
   );
   return join(folder, "tree");
 }
 
-async function unpack(folder: string): Promise<void> {
+/** All that an unpacked tree depends on but the archive, as text: for keys of what is made from one. */
+export function treeRecipe({ suite, packages }: DebianPart): string {
+  return JSON.stringify([recipe, suite, packages, leftOut]);
+}
+
+/**
+ * Fetches packages with all they depend on, and unpacks them.
+ *
+ * @param tree a folder that is not there yet
+ * @throws LabError `HM_LAB_DEBIAN` when the packages cannot be fetched
+ */
+export async function unpackDebian({ suite, packages }: DebianPart, tree: string): Promise<void> {
   const settings = await readAptSettings();
-  const tree = join(folder, "tree");
   const argv = [
     "mmdebstrap",
     "--variant=extract",

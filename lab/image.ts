@@ -4,7 +4,6 @@ import {
   copyFileSync,
   existsSync,
   mkdirSync,
-  readdirSync,
   readFileSync,
   rmSync,
   symlinkSync,
@@ -13,12 +12,12 @@ import {
 import { join } from "node:path";
 import { cachedFolder } from "./cached-folder.js";
 import { runCommand } from "./command.js";
-import { type CpioEntry, cpioType, packCpio } from "./cpio.js";
 import { debianTree } from "./debian-tree.js";
 import { compileGuestProgram, guestPrograms, guestSource, guestSources } from "./guest-programs.js";
-import { type KernelModule, kernelModules } from "./kernel-modules.js";
-import { LabError } from "./lab-error.js";
+import { hostInitramfs, kernelOf, victimInitramfs } from "./initramfs.js";
+import { kernelModules } from "./kernel-modules.js";
 import { type LabQemu, treeQemu } from "./lab-qemu.js";
+import { makeDisk } from "./make-disk.js";
 import type { Progress } from "./progress.js";
 
 /** Raise this when the way the image is built changes. */
@@ -35,8 +34,12 @@ export interface LabImage {
   readonly qemu: LabQemu;
   readonly kernel: string;
   readonly initrd: string;
+  /** A static one. */
+  readonly busybox: string;
   /** L1's root disk, ext4, never written. */
   readonly disk: string;
+  /** One more read-only disk of L1, its third. */
+  readonly programs?: string;
 }
 
 /**
@@ -61,6 +64,7 @@ export async function labImage(progress: Progress): Promise<LabImage> {
     qemu: treeQemu(tree),
     kernel: kernelOf(tree),
     initrd: join(folder, "host.cpio"),
+    busybox: join(tree, "usr/bin/busybox"),
     disk: join(folder, "root.ext4"),
   };
 }
@@ -107,57 +111,7 @@ async function build(tree: string, folder: string): Promise<void> {
     symlinkSync("busybox", join(stage, "usr/bin", command));
   }
   // Node keeps parts of itself in usr/share/nodejs, so that stays.
-  // Without a journal and checksums: the disk is read-only, and each of them costs emulated time.
   const disk = join(folder, "root.ext4");
-  await runCommand([
-    "/sbin/mke2fs",
-    "-q",
-    "-t",
-    "ext4",
-    "-O",
-    "^has_journal,^metadata_csum",
-    "-m",
-    "0",
-    "-d",
-    stage,
-    disk,
-    "700M",
-  ]);
+  await makeDisk(stage, disk, "700M");
   rmSync(stage, { recursive: true });
-}
-
-function kernelOf(tree: string): string {
-  const name = readdirSync(join(tree, "boot")).find((entry) => entry.startsWith("vmlinuz-"));
-  if (name === undefined) throw new LabError("HM_LAB_KERNEL", `There is no kernel in ${join(tree, "boot")}`);
-  return join(tree, "boot", name);
-}
-
-function hostInitramfs(busybox: Buffer, modules: readonly KernelModule[]): Buffer {
-  const order = modules.map((module) => `${module.file}\n`).join("");
-  return packCpio([
-    ...["bin", "dev", "proc", "sys", "modules"].map(directory),
-    device("dev/console", 5, 1),
-    file("bin/busybox", busybox),
-    { path: "bin/sh", mode: cpioType.link | 0o777, data: Buffer.from("busybox") },
-    file("init", readFileSync(guestSource("host-init.sh"))),
-    file("modules/order", Buffer.from(order)),
-    ...modules.map((module) => file(`modules/${module.file}`, module.data)),
-  ]);
-}
-
-function victimInitramfs(checker: Buffer, modules: readonly KernelModule[]): Buffer {
-  const files = modules.map((module) => file(module.file, module.data));
-  return packCpio([directory("dev"), device("dev/console", 5, 1), file("init", checker), ...files]);
-}
-
-function directory(path: string): CpioEntry {
-  return { path, mode: cpioType.directory | 0o755 };
-}
-
-function file(path: string, data: Buffer): CpioEntry {
-  return { path, mode: cpioType.file | 0o755, data };
-}
-
-function device(path: string, major: number, minor: number): CpioEntry {
-  return { path, mode: cpioType.character | 0o600, device: [major, minor] };
 }

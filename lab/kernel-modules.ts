@@ -1,4 +1,4 @@
-import { readdirSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { runCommand } from "./command.js";
 import { LabError } from "./lab-error.js";
@@ -18,10 +18,13 @@ export interface KernelModule {
  * @throws LabError `HM_LAB_MODULE` when the kernel has no such module
  */
 export async function kernelModules(tree: string, names: readonly string[]): Promise<KernelModule[]> {
-  const folder = join(tree, "usr/lib/modules");
+  // Debian 12 has no merged /usr in its packages, and does not pack its modules.
+  const place = ["usr/lib/modules", "lib/modules"].find((path) => existsSync(join(tree, path)));
+  const folder = join(tree, place ?? "usr/lib/modules");
   const files = new Map<string, string>();
   for (const entry of readdirSync(folder, { recursive: true, encoding: "utf8" })) {
-    if (entry.endsWith(".ko.xz")) files.set(canonical(basename(entry, ".ko.xz")), join(folder, entry));
+    const name = /([^/]+)\.ko(?:\.xz)?$/.exec(entry)?.[1];
+    if (name !== undefined) files.set(canonical(name), join(folder, entry));
   }
   const done = new Map<string, KernelModule>();
   const visit = async (name: string): Promise<void> => {
@@ -32,9 +35,9 @@ export async function kernelModules(tree: string, names: readonly string[]): Pro
         present: `${files.size} other modules`,
       });
     }
-    const { stdout } = await runCommand(["xz", "-dc", path]);
-    for (const needed of dependencies(stdout)) await visit(needed);
-    done.set(canonical(name), { file: basename(path, ".xz"), data: stdout });
+    const data = path.endsWith(".xz") ? (await runCommand(["xz", "-dc", path])).stdout : readFileSync(path);
+    for (const needed of dependencies(data)) await visit(needed);
+    done.set(canonical(name), { file: basename(path, ".xz"), data });
   };
   for (const name of names) await visit(name);
   return [...done.values()];

@@ -20,12 +20,21 @@ export interface HostKind {
   readonly pools: string;
   /** Devices more than the usual ones, and what they need of the kernel. */
   readonly devices?: { readonly arguments: readonly string[]; readonly kernel: string };
+  /** Boots Debian 12's kernel 6.1 instead of the image's own. Modules that the image has in store do not fit it. */
+  readonly kernel?: "debian-12";
+  /** Has Debian 12's QEMU on a further disk (debian-12.ts). */
+  readonly programs?: "debian-12";
 }
 
 /** Pages of 2 MiB. */
 export const usualHost: HostKind = { id: "host", ram: "2G", pools: "hugepages=300" };
 /** One page of 1 GiB, and memory for a replacement. */
 export const gigHost: HostKind = { id: "gig-host", ram: "4G", pools: "hugepagesz=1G hugepages=1" };
+
+/** The usual one, and Debian 12's QEMU 7.2 in it. */
+export const oldQemuHost: HostKind = { ...usualHost, id: "old-qemu-host", programs: "debian-12" };
+/** The usual one on Debian 12's kernel 6.1. */
+export const oldKernelHost: HostKind = { ...usualHost, id: "old-kernel-host", kernel: "debian-12" };
 
 /** A PCI device to pass through, behind an IOMMU. The lab host's own virtio devices go past that. */
 export const iommuHost: HostKind = {
@@ -201,6 +210,7 @@ function commandLine(start: LabHostStart, folder: string): { program: string; ar
     ...["-serial", `file:${join(start.logs, "l1-console.log")}`],
     ...disk("root", image.disk),
     ...disk("payload", start.payload),
+    ...(image.programs === undefined ? [] : disk("programs", image.programs)),
     ...["-chardev", `socket,id=agent,path=${join(folder, "agent")},server=on,wait=off`],
     ...["-device", "virtio-serial-pci", "-device", "virtserialport,chardev=agent,name=agent"],
     ...["-qmp", `unix:${join(folder, "qmp")},server=on,wait=off`, "-no-reboot"],

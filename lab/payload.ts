@@ -3,9 +3,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { z } from "zod";
 import { atEnd } from "./cleanup.js";
-import { runCommand } from "./command.js";
 import { LabError } from "./lab-error.js";
 import { payloadBytes } from "./lab-host.js";
+import { makeDisk } from "./make-disk.js";
 import { projectFolder } from "./places.js";
 
 const manifest = z.object({
@@ -39,21 +39,7 @@ export async function buildPayload(): Promise<string> {
     cpSync(join(projectFolder, "node_modules", name), join(stage, "node_modules", name), { recursive: true });
   }
   const disk = join(folder, "payload.ext4");
-  const size = `${payloadBytes / 1024}`;
-  await runCommand([
-    "/sbin/mke2fs",
-    "-q",
-    "-t",
-    "ext4",
-    "-O",
-    "^has_journal,^metadata_csum",
-    "-m",
-    "0",
-    "-d",
-    stage,
-    disk,
-    size,
-  ]);
+  await makeDisk(stage, disk, `${payloadBytes / 1024}`);
   rmSync(stage, { recursive: true });
   return disk;
 }

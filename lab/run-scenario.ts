@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { messageOf } from "../src/errors.js";
 import { atEnd } from "./cleanup.js";
+import { imageFor } from "./host-image.js";
 import type { LabImage } from "./image.js";
 import { LabHostLost } from "./lab-error.js";
 import { LabSession } from "./lab-session.js";
@@ -91,7 +92,8 @@ export async function withSession<T>(
   logs: string,
   work: (lab: LabSession) => Promise<T>,
 ): Promise<T> {
-  const { image, payload, progress, keep } = environment;
+  const { payload, progress, keep } = environment;
+  const image = await imageFor(progress, environment.image, config.host);
   const snapshot = await victimSnapshot(progress, image, config);
   await using lab = await LabSession.open(
     { kind: config.host, image, payload, shared: false, logs, ...snapshot },

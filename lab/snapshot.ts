@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { cachedFolder } from "./cached-folder.js";
 import { runCommand } from "./command.js";
+import { debian12Qemu, mountDebian12 } from "./debian-12.js";
 import type { LabImage } from "./image.js";
 import { LabHostLost } from "./lab-error.js";
 import { type HostKind, hostMachine, LabHost, payloadBytes } from "./lab-host.js";
@@ -20,7 +21,7 @@ export interface Snapshot {
   readonly stateFile: string;
 }
 
-/** A lab host that has just booted. */
+/** A lab host that has just booted. @param image for this kind of host */
 export async function hostSnapshot(progress: Progress, image: LabImage, host: HostKind): Promise<Snapshot> {
   const text = `booting the lab host (${host.ram})`;
   return snapshot(progress, image, host.id, hostMachine(host), text, async (folder, logs) => {
@@ -33,6 +34,7 @@ export async function hostSnapshot(progress: Progress, image: LabImage, host: Ho
       ramFile,
       payload: emptyDisk(folder),
     });
+    if (host.programs === "debian-12") await lab.agent.must(`${mountDebian12} && ${debian12Qemu} --version`);
     // Read once what every scenario needs, so that it is in the snapshot's page cache.
     await lab.agent.must(
       "node -e 0 && qemu-system-x86_64 --version && cat /lab/vmlinuz /lab/victim.cpio > /dev/null",
@@ -42,7 +44,7 @@ export async function hostSnapshot(progress: Progress, image: LabImage, host: Ho
   });
 }
 
-/** A lab host with the victim VM up, its memory filled, waiting. */
+/** A lab host with the victim VM up, its memory filled, waiting. @param image for this kind of host */
 export async function victimSnapshot(
   progress: Progress,
   image: LabImage,

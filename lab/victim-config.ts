@@ -1,4 +1,5 @@
-import { gigHost, type HostKind, usualHost } from "./lab-host.js";
+import { debian12Qemu } from "./debian-12.js";
+import { gigHost, type HostKind, oldKernelHost, oldQemuHost, usualHost } from "./lab-host.js";
 
 /** How the victim VM (L2) is set up. */
 export interface VictimConfig {
@@ -6,6 +7,8 @@ export interface VictimConfig {
   readonly id: string;
   /** The lab host it runs on. */
   readonly host: HostKind;
+  /** Debian 12's QEMU 7.2 in place of Debian 13's; its host must be one with `programs: "debian-12"`. */
+  readonly qemu?: "debian-12";
   readonly vcpus: 1 | 2 | 4;
   /** Machine type; q35 unless said otherwise. */
   readonly machine?: "q35" | "pc";
@@ -46,6 +49,21 @@ export const gigVictim: VictimConfig = {
     "-m 1G -object memory-backend-memfd,id=ram,size=1G,hugetlb=on,hugetlbsize=1G,share=on,prealloc=on -machine memory-backend=ram",
 };
 
+/**
+ * The usual one under Debian 12's QEMU 7.2. A guest without machine checks: on an AMD host this QEMU tells of an untouched error in a way
+ * that makes every guest panic, guarded or not (tried with `-cpu host` and with Intel's models; MCG_CAP has no SER_P there).
+ */
+export const oldQemuVictim: VictimConfig = {
+  ...usualVictim,
+  id: "old-qemu-without-mce",
+  host: oldQemuHost,
+  qemu: "debian-12",
+  cpu: "host,-mce,-mca",
+};
+
+/** The usual one on a host with Debian 12's kernel 6.1. */
+export const oldKernelVictim: VictimConfig = { ...usualVictim, id: "old-kernel", host: oldKernelHost };
+
 /** The victim's RAM in bytes. It lies wholly below 4 GiB, so an offset in the RAM block is the guest-physical address. */
 export const victimRam: number = 256 * 2 ** 20;
 /** How much of it the checker fills. */
@@ -77,6 +95,7 @@ const kernelArguments =
 /** The stock QEMU command line of the victim, for L1's shell. `exec`, so that the shell's pid is QEMU's. @param incoming migration file to start from */
 export function victimCommand(config: VictimConfig, incoming?: string): string {
   const size = victimRam / 2 ** 20;
+  const program = config.qemu === "debian-12" ? debian12Qemu : "qemu-system-x86_64";
   const { machine = "q35", cpu = "host", guestArguments = "" } = config;
   const backend =
     config.backing === "memfd"
@@ -88,7 +107,7 @@ export function victimCommand(config: VictimConfig, incoming?: string): string {
   const sandbox = "-sandbox on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny";
   return [
     ...(config.prepare === undefined ? [] : [`${config.prepare} &&`]),
-    `${config.confined ? user : "exec "}qemu-system-x86_64 -nodefaults -no-user-config -display none`,
+    `${config.confined ? user : "exec "}${program} -nodefaults -no-user-config -display none`,
     `-machine ${machine} -accel kvm -cpu ${cpu} -smp ${config.vcpus}`,
     config.memory ?? `-m ${size}M -object ${backend} -machine memory-backend=ram`,
     ...(config.extra === undefined ? [] : [config.extra]),

@@ -10,6 +10,7 @@ import { migration } from "./migration.js";
 import { modelReplay } from "./model-replay.js";
 import { off } from "./off.js";
 import { oldKernel } from "./old-kernel.js";
+import { oldQemu } from "./old-qemu.js";
 import { onePageScenarios } from "./one-page.js";
 import { guardKilled, guardLate, operatorPaused, reportedFirst } from "./order-of-events.js";
 import { confined, memfd } from "./other-machines.js";
@@ -55,6 +56,7 @@ export const allScenarios: readonly Scenario[] = [
   modelReplay,
   migration,
   oldKernel,
+  oldQemu,
   off,
   qemuOptions,
   qemuOptionsPc,
