@@ -10,6 +10,7 @@ import {
   type PageLife,
   parked,
   type Work,
+  ZEROS,
 } from "./page-life-state.js";
 
 /** @returns what comes of the guard's next step; undefined if it has nothing to do, or must wait */
@@ -39,20 +40,38 @@ export function guardStep(page: PageLife, flaws: LifeFlaws): Next {
         work: "swapped",
         mapped: "small",
         lost: flaws.marksLate === true ? newPage.lost : (page.known ?? newPage.lost),
+        recorded: page.known ?? newPage.lost,
       });
     case "swapped":
       return resumes({ ...page, lost: page.lost.map((old, part) => old || page.known?.[part] === true) });
     case "resetting":
+      return just({ ...page, work: "heal-recorded", forgiven: page.forgiven ?? page.lost });
+    case "heal-recorded":
       return just(asksForPause(page, "heal-pausing", "heal-paused", flaws));
     case "heal-pausing":
       return pauses(page, "heal-paused");
     case "heal-paused":
-      return page.running ? guardFails(page, flaws) : just(copiesBack(page));
+      return page.running || (lostSince(page) && flaws.zerosAll !== true)
+        ? guardFails(page, flaws)
+        : just(copiesBack(page));
     case "heal-copied":
-      return just({ ...page, work: "healed", mapped: "large", lost: newPage.lost, gone: newPage.gone });
+      return just({
+        ...page,
+        work: "healed",
+        mapped: "large",
+        lost: newPage.lost,
+        gone: newPage.gone,
+        recorded: newPage.recorded,
+        hole: false,
+      });
     case "healed":
-      return resumes({ ...page, resetSeen: false });
+      return resumes({ ...page, resetSeen: false, forgiven: undefined });
   }
+}
+
+/** Whether a part is lost that was not when the guest was reset. */
+function lostSince({ lost, forgiven }: PageLife): boolean {
+  return lost.some((one, part) => one && forgiven?.[part] !== true);
 }
 
 function begins(page: PageLife): Next {
@@ -84,7 +103,8 @@ function salvages(page: PageLife, flaws: LifeFlaws): Next {
 
 /** Nothing of a lost part is expected after a reset; what firmware has put into the others is. */
 function copiesBack(page: PageLife): PageLife {
-  return { ...page, work: "heal-copied", large: page.small, bad: newPage.bad };
+  const large = page.small.map((version, part) => (page.lost[part] === true ? ZEROS : version));
+  return { ...page, work: "heal-copied", large, bad: newPage.bad };
 }
 
 /** Ends a pause of ours, and lets go of the thread that stands. */
@@ -107,8 +127,8 @@ function resumes(page: PageLife): Next {
 /** A step is refused before anything counts: the mapping is as it was, and QEMU gets its signal. */
 export function guardFails(page: PageLife, flaws: LifeFlaws): Next {
   const recovering = ["planned", "pausing", "paused", "salvaged", "lost-marked", "intent-recorded"];
-  const healing = ["resetting", "heal-pausing", "heal-paused"];
-  if (healing.includes(page.work)) return resumes({ ...page, resetSeen: false });
+  const healing = ["resetting", "heal-recorded", "heal-pausing", "heal-paused"];
+  if (healing.includes(page.work)) return resumes({ ...page, resetSeen: false, forgiven: undefined });
   if (!recovering.includes(page.work)) return undefined;
   const after = resumes({ ...forgets(page), refused: true });
   if (flaws.keepsThread !== true || page.standing === undefined) return after;

@@ -42,10 +42,18 @@ export function settle(page: PageLife, flaws: LifeFlaws = {}): { page: PageLife;
   throw new RangeError("the guard goes on for ever");
 }
 
+/** Whether the large page must come back if nothing more comes from outside: a guard has died after a reset, or has missed it. */
+export function owesLargePage(page: PageLife): boolean {
+  if (page.work !== "absent" || page.mapped !== "small" || !page.lost.includes(true)) return false;
+  const forgiven = page.forgiven ?? (page.hole ? page.recorded : undefined);
+  return page.lost.every((lost, part) => !lost || forgiven?.[part] === true);
+}
+
 /** @returns what is wrong with a state in which nothing more is going to happen; empty if nothing is */
 export function unsettled(page: PageLife): string[] {
   const wrong: string[] = [];
   if (page.standing !== undefined) wrong.push("a virtual CPU stands for ever");
+  if (page.forgiven !== undefined) wrong.push("a large page is being put back for ever");
   if (page.pausedBy === "us" || (!page.running && page.pausedBy === undefined))
     wrong.push("the VM stays paused by us");
   if (

@@ -17,6 +17,7 @@ export type Work =
   | "intent-recorded"
   | "swapped"
   | "resetting"
+  | "heal-recorded"
   | "heal-pausing"
   | "heal-paused"
   | "heal-copied"
@@ -52,9 +53,18 @@ export interface PageLife {
   readonly pausedBy: "operator" | "us" | undefined;
   /** The ledger says `pausing` without `resumed`. */
   readonly pauseRecorded: boolean;
-  /** The guest has been reset since the large page was bad. */
+  /** The guard knows that the guest has been reset since the large page was bad. */
   readonly resetSeen: boolean;
+  /** The ledger says `healing`: the parts that were lost at the reset. */
+  readonly forgiven: readonly boolean[] | undefined;
+  /** The lost parts as the ledger has them from the swap. */
+  readonly recorded: readonly boolean[];
+  /** QEMU has punched the bad large page out of its file, at a reset that no guard has seen. */
+  readonly hole: boolean;
 }
+
+/** What a part reads as when nothing was written since it came from the kernel. */
+export const ZEROS = 0;
 
 /** What may happen. `step` is the guard's next step, `fail` that this step is refused by kernel, ledger or QEMU. */
 export type LifeEvent =
@@ -96,6 +106,9 @@ export const newPage: PageLife = {
   pausedBy: undefined,
   pauseRecorded: false,
   resetSeen: false,
+  forgiven: undefined,
+  recorded: [false, false],
+  hole: false,
 };
 
 /** Whether an access to a part raises SIGBUS: the kernel unmaps a bad large page as a whole. */
@@ -113,6 +126,10 @@ export interface LifeFlaws {
   readonly marksLate?: boolean;
   /** The thread that stopped is not let go after a refusal. */
   readonly keepsThread?: boolean;
+  /** A new guard does not look for what a dead one has begun after a reset. */
+  readonly forgetsReset?: boolean;
+  /** Whatever cannot be read when the large page comes back becomes zeros. */
+  readonly zerosAll?: boolean;
 }
 
 /** A step of the machine. `undefined`: the event cannot happen in this state. */

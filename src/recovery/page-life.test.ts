@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import { nextLife } from "./page-life.js";
-import { settle, unsettled, violations } from "./page-life-rules.js";
+import { owesLargePage, settle, unsettled, violations } from "./page-life-rules.js";
 import { type LifeEvent, type LifeFlaws, newPage, type PageLife } from "./page-life-state.js";
 
 const events: readonly LifeEvent[] = [
@@ -35,6 +35,7 @@ function judge(
     ...violations(next.page, next.seen),
     ...violations(rest.page, rest.seen),
     ...unsettled(rest.page),
+    ...(owesLargePage(next.page) && rest.page.mapped === "small" ? ["a reset is forgotten"] : []),
   ];
   return { page: next.page, wrong };
 }
@@ -115,6 +116,8 @@ describe("the life of a large page", () => {
     [{ pausesUnrecorded: true }, /nobody can know|stays paused by us/],
     [{ marksLate: true }, /raises no signal/],
     [{ keepsThread: true }, /stands for ever/],
+    [{ forgetsReset: true }, /a reset is forgotten/],
+    [{ zerosAll: true }, /gave version/],
   ];
   for (const [flaw, expected] of flaws) {
     it(`would be found wrong: ${Object.keys(flaw).join()}`, () => {
