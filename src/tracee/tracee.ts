@@ -7,17 +7,14 @@
  */
 
 import { existsSync } from "node:fs";
-import { errno } from "../linux/errno.js";
-import { runsKernelCode } from "../linux/procfs/stat.js";
-import { readThreadStatus } from "../linux/procfs/status.js";
-import { readTasks } from "../linux/procfs/tasks.js";
 import * as ptrace from "../linux/ptrace.js";
 import { type BusError, decodeBusError } from "../linux/signal-info.js";
 import { signal } from "../linux/signals.js";
-import { SystemCallError } from "../linux/system-call.js";
-import { pollAnyThread, type ThreadEvent, yieldProcessor } from "../linux/wait.js";
+import { pollAnyThread, type ThreadEvent } from "../linux/wait.js";
 import { ptraceEvent, type WaitStatus } from "../linux/wait-status.js";
 import { seizeAllThreads } from "./attach.js";
+import { borrowable } from "./borrowable.js";
+import { detachAll, detachOne, ignoreGone } from "./detach.js";
 import { findGadgets, type Gadgets } from "./gadgets.js";
 import { HeldThread } from "./held-thread.js";
 import { isGone } from "./remote-calls.js";
@@ -102,7 +99,10 @@ export class Tracee {
    * @throws TraceeError HM_TRACEE_STUCK if none stops in time, HM_TRACEE_GONE
    */
   holdAny(preferred: readonly number[] = []): HeldThread {
-    const candidates = this.#candidates(preferred);
+    const running = [...preferred, ...this.#threads.keys()].filter(
+      (tid) => this.#threads.get(tid) === "running",
+    );
+    const candidates = borrowable(this.pid, running);
     const asked = new Set<number>();
     const start = performance.now();
     let askAt = start;
@@ -121,23 +121,6 @@ export class Tracee {
       if ((!waiting && candidates.length === 0) || given > HOLD_LIMIT_MS)
         throw this.#stuck(asked.size, given);
       if (waiting) pause(given);
-    }
-  }
-
-  /** Threads that sleep uninterruptibly (storage, vfork) come last: they stop when they wake, whoever asks. */
-  #candidates(preferred: readonly number[]): number[] {
-    const all = [...new Set([...preferred, ...this.#threads.keys()])].filter(
-      (tid) => this.#threads.get(tid) === "running" && !this.#cannotBeBorrowed(tid),
-    );
-    const sleeping = new Set(all.filter((tid) => this.#sleepsUninterruptibly(tid)));
-    return [...all.filter((tid) => !sleeping.has(tid)), ...sleeping];
-  }
-
-  #sleepsUninterruptibly(tid: number): boolean {
-    try {
-      return readThreadStatus(this.pid, tid).state === "D";
-    } catch {
-      return true;
     }
   }
 
@@ -173,14 +156,6 @@ export class Tracee {
       expected: "a stop within microseconds",
       remedy: "They may wait for storage, or the process is stopped; all were left to themselves",
     });
-  }
-
-  #cannotBeBorrowed(tid: number): boolean {
-    try {
-      return runsKernelCode(this.pid, tid);
-    } catch {
-      return true;
-    }
   }
 
   #hold(tid: number, pendingSignal: number): HeldThread {
@@ -235,37 +210,24 @@ export class Tracee {
   #eventStop(tid: number, event: number, number: number): void {
     if (event === ptraceEvent.EXEC) {
       // Every other thread is gone and the address space is a new one: not what we were asked to guard.
-      this.#detach(tid, 0);
+      detachOne(tid, 0);
       return this.#vanish("exec");
     }
     if (event === ptraceEvent.STOP && number !== signal.SIGTRAP) {
       this.#threads.set(tid, "group-stop");
-      return this.#ignoreGone(() => ptrace.listen(tid));
+      return ignoreGone(() => ptrace.listen(tid));
     }
     if (event === ptraceEvent.STOP && !existsSync(`/proc/${this.pid}/task/${tid}`)) {
       // A clone(2) that is no thread of this process came along: let it go.
       this.#threads.delete(tid);
-      return this.#detach(tid, 0);
+      return detachOne(tid, 0);
     }
     this.#threads.set(tid, "running");
     this.#resume(tid, 0);
   }
 
   #resume(tid: number, deliver: number): void {
-    this.#ignoreGone(() => ptrace.resume(tid, deliver));
-  }
-
-  #detach(tid: number, deliver: number): void {
-    this.#ignoreGone(() => ptrace.detach(tid, deliver));
-  }
-
-  #ignoreGone(action: () => void): void {
-    try {
-      action();
-    } catch (error) {
-      // The thread was killed while it stood: its end is reported separately.
-      if (!(error instanceof SystemCallError && error.errno === errno.ESRCH)) throw error;
-    }
+    ignoreGone(() => ptrace.resume(tid, deliver));
   }
 
   #vanish(reason: GoneReason): void {
@@ -292,37 +254,11 @@ export class Tracee {
     if (this.#gone) return;
     this.#unwatch();
     for (const { held } of this.#early.splice(0)) held.deliver();
-    const deadline = performance.now() + budgetMs;
-    const waiting = new Set<number>();
-    for (const tid of this.#threads.keys()) {
-      this.#ignoreGone(() => ptrace.interrupt(tid));
-      waiting.add(tid);
-    }
-    for (const tid of readTasksOrNone(this.pid)) waiting.add(tid);
-    while (waiting.size > 0 && performance.now() < deadline) {
-      const event = pollAnyThread();
-      if (event === "none-left") return;
-      if (event === "nothing-yet") {
-        yieldProcessor();
-        continue;
-      }
-      waiting.delete(event.tid);
-      const { status } = event;
-      if (status.kind === "signal") this.#detach(event.tid, status.signal);
-      else if (status.kind !== "exited" && status.kind !== "killed") this.#detach(event.tid, 0);
-    }
+    detachAll(this.pid, this.#threads.keys(), budgetMs);
   }
 }
 
 /** The stop that PTRACE_INTERRUPT leads to; with another signal it is a group-stop (ptrace(2), under PTRACE_SEIZE). */
 function isInterruptStop(status: WaitStatus): boolean {
   return status.kind === "event" && status.event === ptraceEvent.STOP && status.signal === signal.SIGTRAP;
-}
-
-function readTasksOrNone(pid: number): number[] {
-  try {
-    return readTasks(pid);
-  } catch {
-    return [];
-  }
 }

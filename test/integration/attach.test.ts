@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { readTasks } from "../../src/linux/procfs/tasks.js";
+import type { Child } from "../framework/child.js";
 import { GuardProcess } from "../framework/guard-process.js";
 import { assertUntouched, threadStatuses } from "../framework/process-state.js";
 import { RamVictim } from "../framework/ram-victim.js";
@@ -80,26 +81,21 @@ describe("attach and detach", () => {
     await assertUntouched(ram.pid);
   });
 
-  it("ends when the process ends", async () => {
-    await using ram = await RamVictim.start(1);
-    using ledger = new TemporaryFolder();
-    await using guard = await GuardProcess.start({ pid: ram.pid, ledger: ledger.path });
-    await ram.victim.ask("hammer 3");
-    assert.deepEqual(await ram.victim.quit(), { code: 0, signal: null });
-    assert.deepEqual(await guard.child.end(), { code: 0, signal: null });
-    assert.equal((await guard.waitFor("detached")).reason, "the process ended");
-  });
-
-  it("ends when the process is killed", async () => {
-    await using ram = await RamVictim.start(1);
-    using ledger = new TemporaryFolder();
-    await using guard = await GuardProcess.start({ pid: ram.pid, ledger: ledger.path });
-    await ram.victim.ask("hammer 3");
-    ram.victim.child.kill("SIGKILL");
-    assert.deepEqual(await ram.victim.child.end(), { code: null, signal: "SIGKILL" });
-    assert.deepEqual(await guard.child.end(), { code: 0, signal: null });
-    assert.equal((await guard.waitFor("detached")).reason, "the process ended");
-  });
+  for (const [how, end, expected] of [
+    ["ends", (child: Child) => child.write("quit"), { code: 0, signal: null }],
+    ["is killed", (child: Child) => child.kill("SIGKILL"), { code: null, signal: "SIGKILL" }],
+  ] as const) {
+    it(`ends when the process ${how}`, async () => {
+      await using ram = await RamVictim.start(1);
+      using ledger = new TemporaryFolder();
+      await using guard = await GuardProcess.start({ pid: ram.pid, ledger: ledger.path });
+      await ram.victim.ask("hammer 3");
+      end(ram.victim.child);
+      assert.deepEqual(await ram.victim.child.end(), expected);
+      assert.deepEqual(await guard.child.end(), { code: 0, signal: null });
+      assert.equal((await guard.waitFor("detached")).reason, "the process ended");
+    });
+  }
 
   it("lets go of a process that becomes another program", async () => {
     await using ram = await RamVictim.start(1);
