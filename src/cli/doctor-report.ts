@@ -73,5 +73,6 @@ export function renderDiagnosis(diagnosis: Diagnosis, pid: number | undefined, s
 
 /** @param diagnosis what was found @returns one JSON object on one line, ending with a newline */
 export function renderJson(diagnosis: Diagnosis): string {
-  return `${JSON.stringify({ event: "doctor", ok: diagnosis.ok, findings: diagnosis.findings })}\n`;
+  const { ok, findings, selfTest } = diagnosis;
+  return `${JSON.stringify({ event: "doctor", ok, findings, ...(selfTest && { selfTest }) })}\n`;
 }

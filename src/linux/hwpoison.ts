@@ -3,7 +3,8 @@
  * reads the page from then on gets an error, in every process. Costs one healthy page of the host until its next boot.
  */
 
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import type { Pfn } from "./address.js";
 import { mapping } from "./native-memory.js";
 import { systemCall } from "./system-call.js";
 
@@ -36,22 +37,57 @@ export function poisonLack(): string | undefined {
  * @throws SystemCallError
  */
 export function poisonPages(descriptor: number, offsets: readonly number[], size: number): void {
+  for (const offset of offsets) {
+    const protection = mapping.PROT_READ | mapping.PROT_WRITE;
+    // SAFETY: a new mapping of our own that nothing in this process reads or writes; it goes with us if we die.
+    const address = systemCall("mmap", 0, size, protection, mapping.MAP_SHARED, descriptor, offset);
+    try {
+      poisonMapped(address, size);
+    } finally {
+      // SAFETY: our own mapping of above.
+      systemCall("munmap", address, size);
+    }
+  }
+}
+
+/**
+ * The same for memory that is mapped in this process already. Nothing may read or write it from then on.
+ *
+ * @param address of the first page
+ * @param size bytes; of a large page the kernel takes one call for all of it, so 4096 there
+ * @throws SystemCallError
+ */
+export function poisonMapped(address: bigint, size: number): void {
   const survive = (): void => {};
   process.on("SIGBUS", survive);
   try {
-    for (const offset of offsets) {
-      const protection = mapping.PROT_READ | mapping.PROT_WRITE;
-      // SAFETY: a new mapping of our own that nothing in this process reads or writes; it goes with us if we die.
-      const address = systemCall("mmap", 0, size, protection, mapping.MAP_SHARED, descriptor, offset);
-      try {
-        // SAFETY: a page of a file made for this, not in anybody's use. If we die right here the page is poisoned or it is not.
-        systemCall("madvise", address, size, MADV_HWPOISON);
-      } finally {
-        // SAFETY: our own mapping of above.
-        systemCall("munmap", address, size);
-      }
-    }
+    // SAFETY: memory of our own, not in anybody else's use. If we die right here the page is poisoned or it is not.
+    systemCall("madvise", address, size, MADV_HWPOISON);
   } finally {
     process.off("SIGBUS", survive);
+  }
+}
+
+/** Of the module hwpoison-inject, in debugfs (mm/hwpoison-inject.c). */
+const UNPOISON = "/sys/kernel/debug/hwpoison/unpoison-pfn";
+
+/** Whether this host can give poisoned pages back. */
+export function canUnpoison(): boolean {
+  return existsSync(UNPOISON);
+}
+
+/**
+ * Takes software poison off a page frame (mm/memory-failure.c unpoison_memory). Does nothing to a frame that is not poisoned. The kernel
+ * refuses once the hardware has ever reported an error.
+ *
+ * @returns whether the kernel took the frame's number
+ */
+export function unpoison(frame: Pfn): boolean {
+  try {
+    // SAFETY: a frame that this program poisoned itself, in nobody's use. If we die right here it is poisoned or it is not.
+    writeFileSync(UNPOISON, `${frame}`);
+    return true;
+  } catch {
+    return false;
   }
 }

@@ -3,6 +3,8 @@ import { execFile } from "node:child_process";
 import { describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
 import type { Finding, Severity } from "../../src/guard/doctor/finding.js";
+import { readHardwareCorrupted } from "../../src/linux/procfs/hugepages.js";
+import { readRelease, salvageSupport } from "../../src/linux/procfs/kernel-version.js";
 import { readStatus } from "../../src/linux/procfs/status.js";
 import { readProcesses, readTasks } from "../../src/linux/procfs/tasks.js";
 import { acquire } from "../hugepages.js";
@@ -16,12 +18,16 @@ interface Outcome {
   readonly stderr: string;
 }
 
-function doctor(...words: string[]): Promise<Outcome> {
+function run(program: string, words: readonly string[]): Promise<Outcome> {
   return new Promise((resolve) => {
-    const child = execFile(process.execPath, [PROGRAM, "doctor", ...words], (_error, stdout, stderr) =>
+    const child = execFile(program, [...words], (_error, stdout, stderr) =>
       resolve({ exitCode: child.exitCode ?? undefined, stdout, stderr }),
     );
   });
+}
+
+function doctor(...words: string[]): Promise<Outcome> {
+  return run(process.execPath, [PROGRAM, "doctor", ...words]);
 }
 
 /** Runs doctor on a process and gives what it says about the process: the findings after those of the host. */
@@ -159,6 +165,24 @@ describe("hugemend doctor", () => {
       new RegExp(`The virtual machine ${process.pid} cannot be protected: \\d+ blockers\\.\n$`),
     );
     assert.ok(!stdout.includes("\u001b"));
+  });
+
+  it("says why a self-test cannot be made, and poisons nothing", async () => {
+    // Without the capability, so that no machine's memory is poisoned by this test, whatever its kernel can do.
+    const words = ["--bounding-set=-sys_admin", process.execPath, PROGRAM, "doctor", "--self-test", "--json"];
+    const before = readHardwareCorrupted();
+    const { stdout, stderr } = await run("setpriv", words);
+    assert.equal(readHardwareCorrupted(), before);
+    assert.equal(stderr, "", "no announcement of what will not happen");
+    const { selfTest, findings }: { selfTest: unknown; findings: Finding[] } = JSON.parse(stdout);
+    const table = salvageSupport(readRelease());
+    assert.deepEqual(selfTest, { verdict: "unsupported", table, agrees: null });
+    const finding = findings.find(({ code }) => code === "HM_DOCTOR_SELF_TEST");
+    assert.equal(finding?.severity, "warning");
+    assert.match(
+      finding.message,
+      /unsupported.*(CAP_SYS_ADMIN|CONFIG_MEMORY_FAILURE|vm\.memory_failure_recovery)/,
+    );
   });
 
   it("answers bad input with one sentence, a code and exit code 2", async () => {

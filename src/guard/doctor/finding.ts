@@ -1,5 +1,7 @@
 /** What `hugemend doctor` says: one finding for each thing it looked at. */
 
+import type { SalvageSupport } from "../../linux/procfs/kernel-version.js";
+
 /**
  * - `ok`: as it should be
  * - `note`: protection works; something is worth knowing
@@ -22,6 +24,7 @@ export type FindingCode =
   | "HM_DOCTOR_NAMESPACE"
   | "HM_DOCTOR_USERFAULTFD"
   | "HM_DOCTOR_TRACEPOINT"
+  | "HM_DOCTOR_SELF_TEST"
   | "HM_DOCTOR_QEMU"
   | "HM_DOCTOR_KVM"
   | "HM_DOCTOR_TRACED"
@@ -51,11 +54,22 @@ export interface Finding {
   readonly fix?: string;
 }
 
+/** What the self-test saw, in words of the kernel table (linux/procfs/kernel-version.ts). */
+export interface SelfTestSummary {
+  readonly verdict: SalvageSupport | "unsupported";
+  /** What the version says. */
+  readonly table: SalvageSupport;
+  /** Whether that is what was seen; null when nothing was. */
+  readonly agrees: boolean | null;
+}
+
 /** The whole answer. */
 export interface Diagnosis {
   /** No blocker among the findings. */
   readonly ok: boolean;
   readonly findings: readonly Finding[];
+  /** Where a self-test was asked for. */
+  readonly selfTest?: SelfTestSummary;
 }
 
 /** @returns a finding that asks for nothing */
