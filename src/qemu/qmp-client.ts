@@ -9,8 +9,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { messageOf } from "../errors.js";
 import { QemuError } from "./qemu-error.js";
-import { type ExecuteOptions, QmpConnection, type QmpExecutor, type QmpVersion } from "./qmp-connection.js";
+import { type ExecuteOptions, QmpConnection, type QmpExecutor } from "./qmp-connection.js";
 import { EventHub, type EventListener } from "./qmp-events.js";
+import type { QmpVersion } from "./qmp-greeting.js";
 import { aborted, type JsonObject } from "./qmp-transport.js";
 
 /** How a client connects and how long it tries. */

@@ -2,7 +2,8 @@
 
 import { z } from "zod";
 import { QemuError } from "./qemu-error.js";
-import { type ExecuteOptions, type QmpExecutor, type QmpVersion, versionSchema } from "./qmp-connection.js";
+import type { ExecuteOptions, QmpExecutor } from "./qmp-connection.js";
+import { type QmpVersion, versionSchema } from "./qmp-greeting.js";
 
 /** QEMU: qapi/run-state.json, StatusInfo. */
 export interface VmStatus {

@@ -6,10 +6,11 @@
  * question nobody asked means that both sides are out of step: the connection ends.
  */
 
-import { z } from "zod";
-import { QemuError } from "./qemu-error.js";
-import { stalledError } from "./qmp-connect-error.js";
-import { EventHub, type EventListener, type QmpEvent } from "./qmp-events.js";
+import type { QemuError } from "./qemu-error.js";
+import type { Pending } from "./qmp-answers.js";
+import { timedOut, tooMany } from "./qmp-errors.js";
+import { EventHub, type EventListener } from "./qmp-events.js";
+import { greet, type QmpVersion } from "./qmp-greeting.js";
 import { aborted, type JsonObject, QmpTransport, type WaitOptions } from "./qmp-transport.js";
 
 /** How to wait for an answer. */
@@ -34,45 +35,9 @@ export interface QmpExecutor {
   on(name: string, listener: EventListener): () => void;
 }
 
-/** QEMU's version from its greeting. */
-export interface QmpVersion {
-  readonly major: number;
-  readonly minor: number;
-  readonly micro: number;
-  /** The distribution's own version, often empty. */
-  readonly package: string;
-}
-
-/** A command that QEMU refused; its class is for example `CommandNotFound` (QEMU: qapi/error.json). */
-export class QmpCommandError extends QemuError {
-  override readonly name: string = "QmpCommandError";
-  readonly class: string;
-
-  constructor(command: string, errorClass: string, description: string) {
-    super("HM_QMP_COMMAND", `QEMU refused ${command}: ${description}`, { present: errorClass });
-    this.class = errorClass;
-  }
-}
-
 /** Commands that may wait for their answer at the same time. */
 const MAX_PENDING = 64;
 const DEFAULT_TIMEOUT_MS = 5000;
-
-const count = z.int().nonnegative();
-/** Shape of `{"qemu":{…},"package":…}`, in the greeting and in query-version. */
-export const versionSchema: z.ZodType<QmpVersion> = z
-  .object({ qemu: z.object({ major: count, minor: count, micro: count }), package: z.string().max(1000) })
-  .transform((v) => ({ ...v.qemu, package: v.package }));
-const greetingSchema = z.object({
-  QMP: z.object({ version: versionSchema, capabilities: z.array(z.unknown()) }),
-});
-const errorSchema = z.object({ class: z.string().max(1000), desc: z.string() });
-
-interface Pending {
-  readonly command: string;
-  /** Null once the asker has gone. */
-  answer: { resolve(value: unknown): void; reject(error: QemuError): void } | null;
-}
 
 /** An open session. */
 export class QmpConnection implements QmpExecutor {
@@ -130,7 +95,8 @@ export class QmpConnection implements QmpExecutor {
     const { path } = this.#transport;
     if (this.closedBy !== null) return Promise.reject(this.closedBy);
     if (signal?.aborted === true) return Promise.reject(aborted(path, signal.reason));
-    if (this.#pending.size >= MAX_PENDING) return Promise.reject(tooMany(path, this.#pending.size));
+    if (this.#pending.size >= MAX_PENDING)
+      return Promise.reject(tooMany(path, this.#pending.size, MAX_PENDING));
     const id = this.#nextId++;
     // Made here, where the caller's stack is still known.
     const late = timedOut(command, path, timeoutMs);
@@ -170,92 +136,3 @@ export class QmpConnection implements QmpExecutor {
     this.#transport.close();
   }
 }
-
-function greet(
-  transport: QmpTransport,
-  timeoutMs: number,
-  signal: AbortSignal | undefined,
-  pending: Map<number, Pending>,
-  hub: EventHub,
-): Promise<QmpVersion> {
-  return new Promise((resolve, reject) => {
-    let greeted = false;
-    const stop = (): void => {
-      clearTimeout(timer);
-      signal?.removeEventListener("abort", onAbort);
-    };
-    const timer = setTimeout(
-      () => setImmediate(() => !greeted && transport.close(stalledError(transport.path, timeoutMs))),
-      timeoutMs,
-    );
-    const onAbort = (): void => transport.close(aborted(transport.path, signal?.reason));
-    signal?.addEventListener("abort", onAbort, { once: true });
-    transport.start({
-      onMessage(message) {
-        if (greeted) {
-          const problem = dispatch(message, pending, hub);
-          if (problem !== null) transport.close(outOfStep(transport.path, problem));
-          return;
-        }
-        const greeting = greetingSchema.safeParse(message);
-        if (!greeting.success) {
-          transport.close(outOfStep(transport.path, "no QMP greeting"));
-          return;
-        }
-        greeted = true;
-        stop();
-        resolve(greeting.data.QMP.version);
-      },
-      onClose(reason) {
-        stop();
-        reject(reason);
-        for (const { answer } of [...pending.values()]) answer?.reject(reason);
-        pending.clear();
-        hub.closed(reason);
-      },
-    });
-  });
-}
-
-/** Routes one message. @returns what is wrong with it, or null */
-function dispatch(message: JsonObject, pending: Map<number, Pending>, hub: EventHub): string | null {
-  if ("event" in message) return hub.take(message) ? null : "a malformed event";
-  const id = message["id"];
-  const asked = typeof id === "number" ? pending.get(id) : undefined;
-  if (asked === undefined || typeof id !== "number") {
-    return `an answer nobody asked for: ${JSON.stringify(message).slice(0, 200)}`;
-  }
-  if ("return" in message) {
-    pending.delete(id);
-    asked.answer?.resolve(message["return"]);
-    return null;
-  }
-  const error = errorSchema.safeParse(message["error"]);
-  if (!error.success) return `neither a result nor an error for ${asked.command}`;
-  pending.delete(id);
-  asked.answer?.reject(new QmpCommandError(asked.command, error.data.class, error.data.desc.slice(0, 1000)));
-  return null;
-}
-
-function outOfStep(path: string, present: string): QemuError {
-  return new QemuError("HM_QMP_PROTOCOL", `${path} does not follow the QMP protocol`, {
-    present,
-    remedy: "Check that --qmp names a QMP socket (-qmp), not an HMP one (-monitor) or the guest agent's",
-  });
-}
-
-function timedOut(command: string, path: string, timeoutMs: number): QemuError {
-  return new QemuError("HM_QMP_TIMEOUT", `QEMU at ${path} has not answered ${command}`, {
-    present: `no answer for ${Math.round(timeoutMs)} ms`,
-    remedy: "QEMU's main loop is busy or stopped; the command may still take effect later",
-  });
-}
-
-function tooMany(path: string, pending: number): QemuError {
-  return new QemuError("HM_QMP_STALLED", `QEMU at ${path} answers none of many commands`, {
-    present: `${pending} without an answer`,
-    expected: `fewer than ${MAX_PENDING}`,
-  });
-}
-
-export type { EventListener, QmpEvent };
