@@ -87,7 +87,7 @@ export const stall1G: Bench = {
   run: async (say) => {
     const small = await turnsOf2M(say);
     await using rig = await Rig.start({ pages: 1, pageSize: SIZES["1G"] });
-    const { stall, request, shared } = await takeTurns(rig, 1, SIZES["1G"], (round) =>
+    const { stall, request, shared } = await takeTurns(rig, 1, 3 * SIZES["1G"], (round) =>
       say(`recovering a page of 1 GiB, round ${round} of ${ROUNDS}`),
     );
     const milli = (name: string, baseline: number, limit?: number) =>

@@ -64,6 +64,18 @@ static int is_present(char *at) {
   return there & 1;
 }
 
+/* Waits until all small pages but the lost one are there, as the page table says it. */
+static void wait_until_full(char *region, size_t lost) {
+  size_t count = page_size / SMALL_PAGE;
+  unsigned char *there = malloc(count);
+  for (size_t at = 0; at < count;) {
+    if (mincore(region, page_size, there)) die("mincore");
+    for (at = 0; at < count && ((there[at] & 1) || at == lost / SMALL_PAGE); at++) ;
+    if (at < count) usleep(2000);
+  }
+  free(there);
+}
+
 /*
  * First touches of small pages that are not there yet, `count` at most, GAP microseconds apart; fewer when there are no more.
  * A page is left out when it is `lost`.

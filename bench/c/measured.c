@@ -7,6 +7,7 @@
  * Commands on standard input, one answer line each, "COMMAND NANOSECONDS…" or "COMMAND done":
  *   warm BYTES               have so much free memory ready
  *   strike K                 large page K goes bad and is touched: how long the touch takes (needs a guard)
+ *   full K LOST              wait until all small pages of it but the one at LOST are there: how long that is since the touch
  *   remap K                  put the large page back
  *   request K N LOST SHARED  the request's algorithm in C, N times, with 4 KiB at offset LOST lost
  *   pieces K N PIECE FRESH   the whole large page read in pieces, N times
@@ -27,9 +28,11 @@
 #include "fault-server.h"
 #include "work.h"
 
+static uint64_t struck;
+
 static uint64_t strike(size_t page) {
   poison(page);
-  uint64_t before = now_ns();
+  uint64_t before = struck = now_ns();
   int result = try_word(page * page_size / 8);
   uint64_t after = now_ns();
   if (result != 0) die(result == 1 ? "the page was not recovered" : "a wrong byte");
@@ -59,6 +62,7 @@ static void obey(const char *command, const size_t a[5]) {
   printf("%s", command);
   if (IS("warm")) { warm(a[0]); printf(" done"); }
   else if (IS("strike")) answer("", strike(a[0]));
+  else if (IS("full")) { wait_until_full(page_start(a[0]), a[1]); answer("", now_ns() - struck); }
   else if (IS("remap")) { remap(a[0]); printf(" done"); }
   else if (IS("request")) TIMES(request_once(a[0], a[2], (int)a[3]));
   else if (IS("pieces")) TIMES(read_once(a[0], a[2], (int)a[3]));

@@ -92,13 +92,17 @@ static void remap(size_t page) {
 }
 
 /*
- * Takes small pages from the kernel and gives them back. A hypervisor may have taken away what was free for seconds: the first to
- * get such a page waits for it, and who that is would be chance.
+ * Takes memory from the kernel and gives it back, in large blocks where there are some. A hypervisor may have taken away what was free for
+ * seconds: the first to get such a page waits for it, many times longer than for anything that is compared, and who that is would be chance.
  */
 static void warm(size_t bytes) {
-  void *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
-  if (at == MAP_FAILED) die("mmap");
-  munmap(at, bytes);
+  size_t large = 2ul << 20;
+  char *room = mmap(NULL, bytes + large, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (room == MAP_FAILED) die("mmap");
+  char *at = (char *)(((uintptr_t)room + large - 1) / large * large);
+  madvise(at, bytes, MADV_HUGEPAGE);
+  for (size_t page = 0; page < bytes; page += SMALL_PAGE) at[page] = 1;
+  munmap(room, bytes + large);
 }
 
 static void make_ram(size_t pages, size_t large, size_t mapped) {
