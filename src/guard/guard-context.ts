@@ -19,6 +19,7 @@ import type { BusMasks } from "./bus-masks.js";
 import type { Journal } from "./journal.js";
 import type { LazyFills } from "./lazy/lazy-fills.js";
 import type { Spares } from "./lazy/spares.js";
+import type { OwnTouches } from "./own-touches.js";
 import type { Refusals } from "./refusals.js";
 import type { SharerWatch } from "./sharer-watch.js";
 import type { StaleStops } from "./stale-stop.js";
@@ -93,6 +94,8 @@ export interface GuardContext {
   readonly refused: Refusals;
   /** Recognises threads that stopped at a page which is whole again. */
   readonly stale: StaleStops;
+  /** Touches of lost pages in threads that block SIGBUS. */
+  readonly ownTouches: OwnTouches;
   /** Touches of lost pages that were told already. */
   readonly touches: TouchLog;
   /** Threads that stopped for SIGBUS and wait for their turn. */

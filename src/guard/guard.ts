@@ -24,13 +24,14 @@ import { adoptFills, takeLeftUserfaultfds } from "./lazy/left-fills.js";
 import { prepareSpares, removeSpares } from "./lazy/replace-lazily.js";
 import { Spares } from "./lazy/spares.js";
 import { handleMemoryError } from "./memory-error.js";
+import { OwnTouches } from "./own-touches.js";
 import { ramRegions, ramWarnings, readRamTable, rememberAttributes } from "./ram-table.js";
 import { Refusals } from "./refusals.js";
 import { bounceToRepeat } from "./release.js";
 import { SharerWatch } from "./sharer-watch.js";
 import { pinnedWarnings, sharersWarning } from "./sharing-warnings.js";
 import { StaleStops } from "./stale-stop.js";
-import { blocksBus, type Inventory, takeInventory } from "./takeover.js";
+import { blocksBus, type Inventory, takeInventory, tidyUp } from "./takeover.js";
 import { TouchLog } from "./touch-log.js";
 import { finishHeals, type LeftHeals } from "./unfinished-heals.js";
 import { handleReport } from "./untouched/untouched-error.js";
@@ -94,6 +95,8 @@ export class Guard {
   #resetSeen = false;
   readonly #chores: (() => Promise<void>)[] = [];
   #stopping: Promise<void> | undefined;
+  /** The VM is no longer traced: no step that needs one of its threads can be made. */
+  #left = false;
   #closed = false;
   #end: ((end: GuardEnd) => void) | undefined;
   /** Settles when the process is gone or `stop` was called. */
@@ -155,6 +158,7 @@ export class Guard {
           attributesOf,
           refused: new Refusals(),
           stale: new StaleStops(),
+          ownTouches: new OwnTouches(),
           touches: new TouchLog(),
           salvage: trial.salvage ?? readLargePage,
           acceptsIntact: trial.acceptsIntact ?? false,
@@ -259,7 +263,7 @@ export class Guard {
   }
 
   #wake(): void {
-    if (!this.#busy) this.#walking = this.#walk();
+    if (!this.#busy && !this.#left) this.#walking = this.#walk();
   }
 
   #enqueue(held: HeldThread, error: BusError): void {
@@ -327,9 +331,10 @@ export class Guard {
     await this.#walking;
     this.#bounce();
     removeSpares(this.#context);
+    this.#left = true;
     this.#context.tracee.detach();
     // Nobody else gives a page to whoever waits for it.
-    await finishLeft(this.#context);
+    if (await finishLeft(this.#context)) tidyUp(this.#context.pid);
     await this.#close(reason);
     this.#end?.("stopped");
   }

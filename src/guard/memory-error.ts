@@ -2,7 +2,7 @@
  * The walk of one memory error, from the stop of a thread to its release. Every step is one call; follow them down.
  */
 
-import { alignDown, hex } from "../linux/address.js";
+import { alignDown, type Hva, hex } from "../linux/address.js";
 import { tryReadProcess } from "../linux/process-memory.js";
 import { PagemapReader } from "../linux/procfs/pagemap-reader.js";
 import { BUS_MCEERR_AR } from "../linux/signal-info.js";
@@ -64,8 +64,12 @@ function handleOverlay(guard: GuardContext, stopped: StoppedAtError): void {
   const { held } = stopped;
   const address = alignDown(stopped.address, SMALL_PAGE);
   const readable = canBeRead(guard, address);
-  // Another thread's SIGBUS may have cost QEMU its handler meanwhile: put back first, and the access raises a fresh signal.
-  if (readable || busHandlerIsGone(guard, held)) return releaseToRepeat(guard, held);
+  if (readable) return releaseToRepeat(guard, held);
+  if (busHandlerIsGone(guard, held)) {
+    // Another thread's SIGBUS may have cost QEMU its handler meanwhile: put back first, and the access raises a fresh signal.
+    if (!guard.ownTouches.tooOften(held.tid, stopped.address)) return releaseToRepeat(guard, held);
+    tellOwnTouch(guard, held.tid, address);
+  }
   held.deliver();
   if (!guard.touches.isNews(address)) return;
   const guest = guard.vm?.gpaOf(address) ?? null;
@@ -74,6 +78,17 @@ function handleOverlay(guard: GuardContext, stopped: StoppedAtError): void {
     gpa: guest === null ? null : hex(guest),
     trigger: "AR",
     hva: hex(address),
+  });
+}
+
+/** What follows is what happens without a guard: the kernel ends a process that blocks a SIGBUS it has to take. */
+function tellOwnTouch(guard: GuardContext, tid: number, address: Hva): void {
+  guard.journal.tell({
+    event: "warning",
+    code: "HM_LOST_PAGE_IN_QEMU",
+    message:
+      `QEMU's own thread ${tid}, which blocks SIGBUS, needs the lost page at ${hex(address)}: the signal ends QEMU, as it does ` +
+      "without Hugemend",
   });
 }
 

@@ -9,7 +9,7 @@ import { readLeftovers } from "../recovery/leftovers.js";
 import { TAG_SIZE } from "../recovery/spare-tag.js";
 import type { RemoteCalls } from "../tracee/remote-calls.js";
 import { readSignalHandler } from "../tracee/signal-handler.js";
-import type { Tracee } from "../tracee/tracee.js";
+import { Tracee } from "../tracee/tracee.js";
 import type { BusMask } from "./bus-masks.js";
 
 /** See the head of the file. */
@@ -67,6 +67,20 @@ function removeLeftovers(remote: RemoteCalls, found: FoundOverlays): Pick<Invent
     remote.call("close", fd);
   }
   return { placed: now.placed, removed: now.stray.length + leaked.length };
+}
+
+/** Comes back for a moment, to close what had to stay open when the VM was let go. If it cannot, the next guard does it. */
+export function tidyUp(pid: number): void {
+  try {
+    const tracee = Tracee.attach(pid);
+    try {
+      takeInventory(tracee);
+    } finally {
+      tracee.detach();
+    }
+  } catch {
+    // The VM has ended, or somebody else traces it by now.
+  }
 }
 
 function leftoversBeside(pid: number, { placed }: FoundOverlays): Descriptor[] {

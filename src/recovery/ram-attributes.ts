@@ -4,6 +4,7 @@ import type { Hva } from "../linux/address.js";
 import type { Mapping } from "../linux/procfs/maps.js";
 import { type NumaPolicy, readNumaPolicy } from "../linux/procfs/numa-maps.js";
 import { readSmapsEntry } from "../linux/procfs/smaps.js";
+import { readStatus } from "../linux/procfs/status.js";
 import type { RemoteCalls } from "../tracee/remote-calls.js";
 import { trySetPolicy } from "./numa-policy.js";
 
@@ -13,7 +14,10 @@ export interface RamAttributes {
   readonly advice: readonly number[];
   /** Undefined: the process's own. */
   readonly policy: NumaPolicy | undefined;
-  /** mlock(2): new memory is populated at once. */
+  /**
+   * mlockall(2): new memory is populated at once. Large pages themselves do not show it (mm/mlock.c leaves hugetlb out), so the whole
+   * process is asked; libraries that lock a few pages for keys do not count.
+   */
   readonly locked: boolean;
 }
 
@@ -24,13 +28,15 @@ const advices: readonly (readonly [flag: string, advice: number])[] = [
   ["dd", 16], // MADV_DONTDUMP
 ];
 
+const MOST_LOCKED_FOR_KEYS = 1024 * 1024;
+
 /** @returns what to repeat on a replacement @throws LinuxError if the mapping cannot be read */
 export function attributesOf(pid: number, mapping: Mapping): RamAttributes {
   const flags = readSmapsEntry(pid, mapping.start)?.vmFlags;
   return {
     advice: advices.filter(([flag]) => flags?.has(flag)).map(([, advice]) => advice),
     policy: readNumaPolicy(pid, mapping.start),
-    locked: flags?.has("lo") ?? false,
+    locked: (readStatus(pid).lockedBytes ?? 0) > MOST_LOCKED_FOR_KEYS,
   };
 }
 

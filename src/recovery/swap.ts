@@ -6,11 +6,12 @@
  */
 
 import { type Hva, hva } from "../linux/address.js";
+import { errno } from "../linux/errno.js";
 import { mapping } from "../linux/native-memory.js";
 import { closeDescriptor, takeDescriptor } from "../linux/pidfd.js";
 import { writeProcess } from "../linux/process-memory.js";
 import { systemCall } from "../linux/system-call.js";
-import type { RemoteCalls } from "../tracee/remote-calls.js";
+import { RemoteCallError, type RemoteCalls } from "../tracee/remote-calls.js";
 import { poisonLostPages } from "./hwpoison-lost-pages.js";
 import type { LargePage } from "./large-page.js";
 import { markLostPages } from "./lost-pages.js";
@@ -60,6 +61,7 @@ export interface SwapInit {
 }
 
 const MFD_CLOEXEC = 1;
+const MADV_NOHUGEPAGE = 15;
 
 /**
  * @param remote a borrowed thread of the tracee
@@ -78,7 +80,11 @@ export function swapLargePage(remote: RemoteCalls, init: SwapInit): Salvaged {
     const { read, write } = page.mapping;
     const protection = (read ? mapping.PROT_READ : 0) | (write ? mapping.PROT_WRITE : 0);
     // SAFETY: a new mapping where nothing was; our death leaves it unused. A new guard finds it by its name and removes it.
-    const map = (): Hva => hva(remote.call("mmap", 0, page.size, protection, mapping.MAP_SHARED, theirs, 0));
+    const map = (): Hva => {
+      const mapped = hva(remote.call("mmap", 0, page.size, protection, mapping.MAP_SHARED, theirs, 0));
+      keepSmall(remote, mapped, page.size);
+      return mapped;
+    };
     let region: Hva | undefined = map();
     let salvaged: Salvaged;
     try {
@@ -116,6 +122,20 @@ export function swapLargePage(remote: RemoteCalls, init: SwapInit): Salvaged {
   } finally {
     closeOverlay(remote, theirs, swapped);
     onStep("overlay-closed");
+  }
+}
+
+/**
+ * Joining small pages of a file to a huge one throws their page tables away, and with them the markers of lost pages, which would read as
+ * zeros from then on (mm/khugepaged.c retract_page_tables; seen on Linux 6.12 and 6.18 with shmem_enabled=always, and with MADV_COLLAPSE).
+ */
+function keepSmall(remote: RemoteCalls, region: Hva, size: number): void {
+  try {
+    // SAFETY: advice on our own new mapping.
+    remote.call("madvise", region, size, MADV_NOHUGEPAGE);
+  } catch (error) {
+    // A kernel without CONFIG_TRANSPARENT_HUGEPAGE does not know the advice, and joins nothing.
+    if (!(error instanceof RemoteCallError) || error.errno !== errno.EINVAL) throw error;
   }
 }
 

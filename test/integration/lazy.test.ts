@@ -2,6 +2,10 @@
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { ledgerPath } from "../../src/ledger/ledger-folder.js";
+import { readLedger } from "../../src/ledger/ledger-reader.js";
+import { readStat } from "../../src/linux/procfs/stat.js";
 import { GuardProcess } from "../framework/guard-process.js";
 import { assertUntouched, overlaysIn } from "../framework/process-state.js";
 import { LARGE_PAGE, RamVictim } from "../framework/ram-victim.js";
@@ -40,4 +44,92 @@ describe("a large page that is filled lazily", () => {
       await assertUntouched(ram.pid);
     });
   }
+
+  it("never shows a wrong byte to threads that hammer it, in three million reads", async (test) => {
+    const pages = 24;
+    await using ram = await RamVictim.start(pages);
+    using ledger = new TemporaryFolder();
+    await using guard = await GuardProcess.start({
+      pid: ram.pid,
+      ledger: ledger.path,
+      lost: [4096],
+      fill: "lazy",
+    });
+    await ram.victim.ask("hammer 4");
+    const reads = async (): Promise<number> => (await ram.victim.counts("reads"))["reads"] ?? 0;
+    for (let page = 0; page < pages; page++) {
+      await ram.poison(page);
+      await guard.waitFor("filled", page + 1);
+      const share = (3_000_000 / pages) * (page + 1);
+      while ((await reads()) < share) await sleep(5);
+    }
+    const soFar = await reads();
+    const { corrupt } = await ram.victim.counts("calm");
+    test.diagnostic(`${soFar} reads during ${pages} replacements`);
+    assert.equal(corrupt, 0);
+    assert.deepEqual(guard.all("refused"), []);
+    assert.ok(guard.all("recovered").every(({ fill }) => fill === "lazy"));
+    await guard.stop();
+    await assertUntouched(ram.pid);
+  });
+
+  it("is filled to the end by a guard that is told to leave", async () => {
+    await using ram = await RamVictim.start(2);
+    using ledger = new TemporaryFolder();
+    await using guard = await GuardProcess.start({
+      pid: ram.pid,
+      ledger: ledger.path,
+      lost: [4096],
+      fill: "lazy",
+      fillRate: 0,
+    });
+    await ram.poison(1);
+    assert.equal(await ram.touch(1, 8192), "ok");
+    assert.deepEqual(guard.all("filled"), []);
+    await guard.stop();
+    assert.equal(guard.all("filled").length, 1);
+    await ram.check(1, 1);
+  });
+
+  it("is filled eagerly where memory is locked, and the ledger says why", async () => {
+    await using ram = await RamVictim.start(2, { words: ["locked"] });
+    using ledger = new TemporaryFolder();
+    await using guard = await GuardProcess.start({
+      pid: ram.pid,
+      ledger: ledger.path,
+      lost: [4096],
+      fill: "lazy",
+    });
+    await ram.poison(1);
+    assert.equal(await ram.touch(1, 8192), "ok");
+    assert.equal((await guard.waitFor("recovered")).fill, "eager");
+    assert.match(fillWhy(ram.pid, ledger.path), /locked/);
+    await ram.check(1, 1);
+    await guard.stop();
+  });
+
+  it("of 1 GiB is one large mapping again, but for what is lost", async () => {
+    const gigabyte = 2 ** 30;
+    await using ram = await RamVictim.start(1, { pageSize: gigabyte });
+    using ledger = new TemporaryFolder();
+    const offsets = [0, 536870912, gigabyte - 4096];
+    await using guard = await GuardProcess.start({ pid: ram.pid, ledger: ledger.path, lost: offsets });
+    await ram.poison(0);
+    assert.equal(await ram.touch(0, 4096), "ok");
+    assert.equal((await guard.waitFor("recovered")).fill, "lazy");
+    const { large, salvagedBytes } = await guard.waitFor("filled");
+    assert.equal(salvagedBytes, gigabyte - 3 * 4096);
+    assert.equal(large.ranges, 509);
+    // The kernel may lack a free page of 2 MiB here and there.
+    assert.ok(large.collapsed > 450, `${large.collapsed} of 509 ranges are large again`);
+    await ram.check(0, 3);
+    await guard.stop();
+    await assertUntouched(ram.pid);
+  });
 });
+
+function fillWhy(pid: number, folder: string): string {
+  const { records } = readLedger(ledgerPath(folder, { pid, startTime: readStat(pid).startTime }));
+  for (const { event } of records) if (event?.event === "intent") return event.fillWhy ?? "no reason";
+  return "no intent";
+}

@@ -4,6 +4,10 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { ledgerPath } from "../../src/ledger/ledger-folder.js";
 import { readLedger } from "../../src/ledger/ledger-reader.js";
+import { hva } from "../../src/linux/address.js";
+import { collapseRange } from "../../src/linux/collapse.js";
+import { errno } from "../../src/linux/errno.js";
+import { closeDescriptor, openProcess } from "../../src/linux/pidfd.js";
 import { readStat } from "../../src/linux/procfs/stat.js";
 import { GuardProcess } from "../framework/guard-process.js";
 import { assertNothingLeft, assertUntouched, overlaysIn, vmFlags } from "../framework/process-state.js";
@@ -210,12 +214,50 @@ describe("a large page at an error", () => {
     await guard.stop();
   });
 
+  it("stays lost where it is lost, whoever asks for huge pages", async () => {
+    await using ram = await RamVictim.start(2);
+    using ledger = new TemporaryFolder();
+    await using guard = await GuardProcess.start({
+      pid: ram.pid,
+      ledger: ledger.path,
+      lost: [LARGE_PAGE / 2],
+    });
+    await ram.poison(1);
+    assert.equal(await ram.touch(1, 0), "ok");
+    await guard.waitFor("recovered");
+    const descriptor = openProcess(ram.pid);
+    // Joining the small pages would throw the marker away, and the lost page would read as zeros.
+    assert.equal(collapseRange(descriptor, hva(ram.at(1))), errno.EINVAL);
+    closeDescriptor(descriptor);
+    assert.equal(await ram.touch(1, LARGE_PAGE / 2), lost(ram.at(1, LARGE_PAGE / 2)));
+    await ram.check(1, 1);
+    await guard.stop();
+  });
+
+  it("ends a process whose own thread needs what is lost and blocks SIGBUS, as it does without a guard", async () => {
+    await using ram = await RamVictim.start(2);
+    using ledger = new TemporaryFolder();
+    await using guard = await GuardProcess.start({ pid: ram.pid, ledger: ledger.path, lost: [4096] });
+    await ram.poison(1);
+    assert.equal(await ram.touch(1, 0), "ok");
+    ram.victim.child.write("blocked 1 4096");
+    assert.deepEqual(await ram.victim.child.end(), { code: null, signal: "SIGBUS" });
+    assert.deepEqual(await guard.child.end(), { code: 0, signal: null });
+    const told = guard.all("warning").filter(({ code }) => code === "HM_LOST_PAGE_IN_QEMU");
+    assert.equal(told.length, 1);
+  });
+
   it("of 1 GiB is replaced too", async () => {
     const gigabyte = 2 ** 30;
     await using ram = await RamVictim.start(1, { pageSize: gigabyte });
     using ledger = new TemporaryFolder();
     const offsets = [0, 536870912, gigabyte - 4096];
-    await using guard = await GuardProcess.start({ pid: ram.pid, ledger: ledger.path, lost: offsets });
+    await using guard = await GuardProcess.start({
+      pid: ram.pid,
+      ledger: ledger.path,
+      lost: offsets,
+      fill: "eager",
+    });
     await ram.poison(0);
     assert.equal(await ram.touch(0, 4096), "ok");
     const recovered = await guard.waitFor("recovered");

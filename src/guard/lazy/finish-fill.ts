@@ -9,11 +9,15 @@ import { lostRangesOf } from "../tell-recovered.js";
 import { tellTrouble } from "../tell-trouble.js";
 import type { Filled } from "./lazy-fills.js";
 
-/** Fills what is left when the VM is no longer traced: its descriptors of ours stay open until the next guard comes. */
-export async function finishLeft(guard: GuardContext): Promise<void> {
+/** Fills what is left when the VM is no longer traced. @returns whether there was anything: then descriptors of ours are still open in the VM */
+export async function finishLeft(guard: GuardContext): Promise<boolean> {
   await guard.fills.finishAll();
-  for (let filled = guard.fills.take(); filled !== undefined; filled = guard.fills.take())
+  let any = false;
+  for (let filled = guard.fills.take(); filled !== undefined; filled = guard.fills.take()) {
     finishFill(guard, filled, false);
+    any = true;
+  }
+  return any;
 }
 
 /** Never throws: the replacement is full, and stays so. @param traced whether a thread of the VM can be borrowed */

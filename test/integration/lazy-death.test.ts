@@ -1,0 +1,91 @@
+/**
+ * The guard may die at any point of a lazy recovery: whoever needs a page that is missing waits, nobody reads a zero that was data, and the
+ * next guard goes on.
+ */
+
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { lazySteps } from "../../src/guard/guard-context.js";
+import { lazySwapSteps } from "../../src/recovery/lazy-swap.js";
+import { spareSteps } from "../../src/recovery/spare.js";
+import { GuardProcess } from "../framework/guard-process.js";
+import { assertUntouched, overlaysIn, untilUntraced } from "../framework/process-state.js";
+import { RamVictim } from "../framework/ram-victim.js";
+import { TemporaryFolder } from "../framework/temporary-folder.js";
+import type { DriverInput } from "./drivers/driver-options.js";
+
+const LOST = 4096;
+const PAGES = 4;
+/** Reached while the guard gets ready, before there is an error. */
+const early: ReadonlySet<string> = new Set(spareSteps);
+/** Reached only when the replacement is full. */
+const late: ReadonlySet<string> = new Set(["fill-full", "fill-closed", "fill-recorded"]);
+const steps = [...spareSteps, ...lazySwapSteps, ...lazySteps, "released", "outcome-recorded"];
+
+describe("a guard that fills lazily and is killed with -9", () => {
+  for (const step of steps) {
+    it(`at "${step}"`, async () => {
+      await using ram = await RamVictim.start(PAGES);
+      using ledger = new TemporaryFolder();
+      const input: DriverInput = { pid: ram.pid, ledger: ledger.path, lost: [LOST], fill: "lazy" };
+      await ram.victim.ask("hammer 3");
+      {
+        // Only what is touched is filled, so that a death in the middle finds most of it missing.
+        const fillRate = late.has(step) ? {} : { fillRate: 0 };
+        await using guard = GuardProcess.launch({ ...input, ...fillRate, killAt: step });
+        if (!early.has(step)) {
+          await guard.waitFor("ready");
+          await ram.poison(1);
+        }
+        await guard.diesAtStep();
+      }
+      await untilUntraced(ram.pid);
+      if (early.has(step)) await ram.poison(1);
+
+      await using heir = await GuardProcess.start(input);
+      await ram.checkAll({ 1: 1 });
+      await ram.poison(2);
+      await ram.checkAll({ 1: 1, 2: 1 });
+      assert.equal(overlaysIn(ram.pid), 2);
+      const { reads = 0, corrupt } = await ram.victim.counts("calm");
+      assert.ok(reads > 0);
+      assert.equal(corrupt, 0);
+      assert.deepEqual(heir.all("refused"), []);
+      await heir.stop();
+      await ram.checkAll({ 1: 1, 2: 1 });
+      await assertUntouched(ram.pid);
+      assert.deepEqual(await ram.victim.quit(), { code: 0, signal: null });
+    });
+  }
+
+  it("at random moments, again and again, while a page is filled slowly", async (test) => {
+    await using ram = await RamVictim.start(PAGES);
+    using ledger = new TemporaryFolder();
+    const input: DriverInput = {
+      pid: ram.pid,
+      ledger: ledger.path,
+      lost: [LOST],
+      fill: "lazy",
+      fillRate: 20,
+    };
+    await ram.victim.ask("hammer 2");
+    let placed = 0;
+    for (let round = 0; round < 10; round++) {
+      await using guard = await GuardProcess.start(input);
+      if (overlaysIn(ram.pid) === 0) await ram.poison(1);
+      await sleep(Math.random() * 150);
+      await guard.murder();
+      await untilUntraced(ram.pid);
+      placed += overlaysIn(ram.pid);
+    }
+    await using last = await GuardProcess.start({ ...input, fillRate: 1000 });
+    await ram.checkAll({ 1: 1 });
+    const { reads = 0, corrupt } = await ram.victim.counts("calm");
+    test.diagnostic(`${reads} reads; the replacement was in place at ${placed} of 10 deaths`);
+    assert.equal(corrupt, 0);
+    await last.stop();
+    await ram.checkAll({ 1: 1 });
+    await assertUntouched(ram.pid);
+  });
+});
