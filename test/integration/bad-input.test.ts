@@ -84,8 +84,12 @@ describe("hugemend guard with a wrong --pid", () => {
     assert.match(message, /There is no process 4194304 \(found .*, expected .*\)\. .*pgrep/);
   });
   it("refuses a process that has ended and was not waited for", async () => {
-    await using parent = Child.start("/bin/sh", ["-c", "true & echo $!; exec sleep 60"]);
+    // It ends when told, not before the shell, which would wait for it, has become `sleep`, which does not.
+    const words = "exec 3<&0; read line <&3 & echo $!; exec sleep 60";
+    await using parent = Child.start("/bin/sh", ["-c", words]);
     const zombie = Number(await parent.output.next());
+    await waitUntil("the shell has become sleep", () => readStat(parent.pid).comm === "sleep");
+    parent.closeInput();
     await waitUntil("the child has ended", () => readStat(zombie).state === "Z");
     const message = await refuses(guardOf(zombie), "HM_NO_SUCH_PROCESS");
     assert.match(message, /has ended/);
