@@ -112,6 +112,8 @@ export interface GuardContext {
 
 /** See {@link GuardContext.waiting}. */
 export interface WaitingThreads {
+  /** Whether there is one, or the guard is about to leave: no time for anything that can be left out. */
+  readonly any: () => boolean;
   /** Lets all of them repeat their access. */
   bounce(): void;
 }

@@ -104,7 +104,13 @@ export class Guard {
 
   private constructor(context: Omit<GuardContext, "waiting">, untouched: UntouchedErrors) {
     this.#untouched = untouched;
-    this.#context = { ...context, waiting: { bounce: () => this.#bounce() } };
+    this.#context = {
+      ...context,
+      waiting: {
+        any: () => this.#queue.length > 0 || this.#stopping !== undefined,
+        bounce: () => this.#bounce(),
+      },
+    };
     this.ended = new Promise((resolve) => {
       this.#end = resolve;
     });

@@ -1,11 +1,13 @@
 /**
  * Other processes that map the VM's RAM. Looking for them means reading every process's mappings, which is no work for the
- * moment of an error: it is done at attach, now and then, and once more before a large page is put back.
+ * moment in which a thread stands at an error: it is done at attach, now and then, and once more before a large page is replaced
+ * that nobody has touched, or put back.
  *
  * A sharer that comes between two looks and is missed loses nothing: the kernel has unmapped the poisoned page from all
  * processes, so its access raises SIGBUS, with a recovery or without.
  */
 
+import { setImmediate as nextTurn, setTimeout as sleep } from "node:timers/promises";
 import { messageOf } from "../errors.js";
 import { type FileId, findMappers, findMappersIn, type Mapper } from "../linux/procfs/mappers.js";
 import { readProcesses } from "../linux/procfs/tasks.js";
@@ -13,6 +15,8 @@ import { readProcesses } from "../linux/procfs/tasks.js";
 const PERIOD_MS = 30_000;
 /** Between two processes the event loop gets its turn: a signal for QEMU must not wait for a scan of the whole host. */
 const PAUSE_MS = 2;
+/** Errors often come in bursts: one look answers all of them. */
+const FRESH_MS = 1000;
 
 /** See the head of the file. */
 export class SharerWatch implements Disposable {
@@ -20,6 +24,9 @@ export class SharerWatch implements Disposable {
   readonly #files: FileId[];
   #names: readonly string[] = [];
   #timer: NodeJS.Timeout | undefined;
+  #closed = false;
+  /** When the last look at all processes began, on performance.now()'s clock. */
+  #lookedAt = Number.NEGATIVE_INFINITY;
   #announced = "";
   #announce: (names: readonly string[]) => void = () => {};
 
@@ -57,34 +64,61 @@ export class SharerWatch implements Disposable {
     this.#tellNews();
   }
 
+  /**
+   * Looks at all processes, unless that was done in the last second. The event loop gets its turn after each of them.
+   *
+   * @param hurry asked before each process; as soon as it says true the last answer stays
+   */
+  async lookUnless(hurry: () => boolean): Promise<void> {
+    if (performance.now() - this.#lookedAt >= FRESH_MS) await this.#look(hurry, () => nextTurn());
+  }
+
   /** Looks at all processes at once. */
   lookNow(): readonly string[] {
+    this.#lookedAt = performance.now();
     this.#keep(() => findMappers(this.#files, [this.#pid]).mappers);
     return this.#names;
   }
 
   #later(): void {
-    this.#timer = setTimeout(() => this.#lookSlowly(readProcesses(), []), PERIOD_MS);
+    this.#timer = setTimeout(() => void this.#lookSlowly(), PERIOD_MS);
   }
 
-  #lookSlowly(rest: number[], found: Mapper[]): void {
-    const next = rest.pop();
-    if (next === undefined || this.#files.length === 0) {
-      this.#keep(() => found);
-      return this.#later();
-    }
-    this.#keep(() => {
-      const mappers = next === this.#pid ? [] : findMappersIn(next, this.#files);
-      if (mappers !== "unreadable") found.push(...mappers);
-      return undefined;
-    });
-    this.#timer = setTimeout(() => this.#lookSlowly(rest, found), PAUSE_MS);
+  async #lookSlowly(): Promise<void> {
+    await this.#look(
+      () => this.#closed,
+      () => sleep(PAUSE_MS),
+    );
+    if (!this.#closed) this.#later();
   }
 
-  #keep(look: () => readonly Mapper[] | undefined): void {
+  async #look(hurry: () => boolean, rest: () => Promise<unknown>): Promise<void> {
+    const begun = performance.now();
+    let found: () => readonly Mapper[] = () => [];
     try {
-      const mappers = look();
-      if (mappers !== undefined) this.#names = mappers.map(({ pid, comm }) => `${pid} (${comm.trim()})`);
+      const mappers: Mapper[] = [];
+      for (const pid of this.#files.length === 0 ? [] : readProcesses()) {
+        if (hurry()) return;
+        if (pid === this.#pid) continue;
+        const these = findMappersIn(pid, this.#files);
+        if (these !== "unreadable") mappers.push(...these);
+        await rest();
+      }
+      found = () => mappers;
+    } catch (error) {
+      found = () => {
+        throw error;
+      };
+    }
+    // A look that began later, and is over already, knows better.
+    if (begun < this.#lookedAt || this.#closed) return;
+    this.#lookedAt = begun;
+    this.#keep(found);
+  }
+
+  #keep(look: () => readonly Mapper[]): void {
+    try {
+      this.#names = look().map(({ pid, comm }) => `${pid} (${comm.trim()})`);
     } catch (error) {
       // Not knowing is a doubt, and in doubt nothing is replaced.
       this.#names = [`unknown: ${messageOf(error)}`];
@@ -99,6 +133,7 @@ export class SharerWatch implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    this.#closed = true;
     clearTimeout(this.#timer);
   }
 }

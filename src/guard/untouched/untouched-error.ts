@@ -28,6 +28,8 @@ export async function handleReport(guard: GuardContext, { base, since }: Reporte
     // A report is a hint: somebody else may have that frame now, or a thread was quicker.
     if (page === undefined || !(await isPoisoned(guard, page))) return;
     guard.onStep("poison-found");
+    // Nobody stands, so there is time to look for others that map the RAM, until somebody does.
+    await guard.sharers.lookUnless(guard.waiting.any);
     const { found, mapsText } = classify(guard.pid, base);
     if (found.kind !== "large-page" || guard.refused.has(found.page.base)) return;
     page = found.page;
