@@ -63,9 +63,12 @@ export class LabSession implements AsyncDisposable {
   }
 
   /** Runs `hugemend` in the lab host. @returns what it says */
-  async command(words: readonly string[]): Promise<{ readonly code: number; readonly stdout: string }> {
+  async command(
+    words: readonly string[],
+    timeoutMs = 60_000,
+  ): Promise<{ readonly code: number; readonly stdout: string }> {
     await this.#mountPayload();
-    return this.host.agent.run(`node ${payloadFolder}/dist/src/cli/main.js ${words.join(" ")}`, 60_000);
+    return this.host.agent.run(`node ${payloadFolder}/dist/src/cli/main.js ${words.join(" ")}`, timeoutMs);
   }
 
   async #mountPayload(): Promise<void> {

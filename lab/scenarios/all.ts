@@ -9,7 +9,7 @@ import { handlerRestored } from "./handler-restored.js";
 import { migration } from "./migration.js";
 import { modelReplay } from "./model-replay.js";
 import { off } from "./off.js";
-import { oldKernel } from "./old-kernel.js";
+import { oldKernel, oldKernelDisguised } from "./old-kernel.js";
 import { oldQemu } from "./old-qemu.js";
 import { onePageScenarios } from "./one-page.js";
 import { guardKilled, guardLate, operatorPaused, reportedFirst } from "./order-of-events.js";
@@ -19,6 +19,7 @@ import { poisonHwpoison, poisonUffd } from "./poison-ways.js";
 import { memPath, shareOff } from "./private-ram.js";
 import { qemuOptions, qemuOptionsDimm, qemuOptionsIntel, qemuOptionsPc } from "./qemu-options.js";
 import { errorDuringRecovery, errorStorm, secondError } from "./second-error.js";
+import { selfTest, selfTestOldKernel } from "./self-test.js";
 import { threePages, twoLargePages, twoVcpus } from "./several.js";
 import { stock } from "./stock.js";
 import { aoKernelLog, aoPaused, aoProactive, aoReplay } from "./untouched.js";
@@ -56,7 +57,10 @@ export const allScenarios: readonly Scenario[] = [
   modelReplay,
   migration,
   oldKernel,
+  oldKernelDisguised,
   oldQemu,
+  selfTest,
+  selfTestOldKernel,
   off,
   qemuOptions,
   qemuOptionsPc,
