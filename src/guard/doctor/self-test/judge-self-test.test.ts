@@ -36,6 +36,9 @@ describe("the self-test's finding", () => {
   it("says why it was not made", () => {
     const { severity, message } = judgeSelfTest({ verdict: "unsupported", why: "no reason" }, "ok", release);
     assert.equal(severity, "warning");
-    assert.match(message, /unsupported\): no reason\./);
+    assert.match(message, /unsupported\): no reason\.$/);
+    const leftover = { markedBytes: 4096, poolPages: 0 };
+    const poisoned = judgeSelfTest({ verdict: "unsupported", why: "late", leftover }, "ok", release);
+    assert.match(poisoned.message, /late\. 4 KiB of memory stay marked bad/);
   });
 });

@@ -22,7 +22,7 @@ const BEHAVIOUR: Readonly<Record<SalvageSupport, string>> = {
 export function judgeSelfTest(test: SelfTest, table: SalvageSupport, release: string): Finding {
   if (test.verdict === "unsupported") {
     return problem(CODE, "warning", {
-      message: `The self-test could not be made (unsupported): ${test.why}.`,
+      message: `The self-test could not be made (unsupported): ${test.why}.${left(test.leftover)}`,
       cost: "Only the version number says how this kernel reads a poisoned large page.",
       fix: "Remove the reason and run it again, or trust the version.",
     });

@@ -6,7 +6,7 @@ import { POISONING, type TrialReport } from "./trial-report.js";
 const run = z.object({ seen: z.enum(["right", "error", "zeros", "wrong"]), pages: z.number().int().min(1) });
 const leftover = z.object({ markedBytes: z.number().int().min(0), poolPages: z.number().int().min(0) });
 const schema: z.ZodType<TrialReport> = z.union([
-  z.object({ unsupported: z.string() }),
+  z.object({ unsupported: z.string(), leftover: leftover.optional() }),
   z.object({ runs: z.array(run).min(1), bad: z.number().int().min(0), leftover }),
 ]);
 

@@ -31,7 +31,8 @@ export async function selfTest(facts: HostFacts, announce: (cost: string) => voi
     const why = `its process was ended before it could tell (${end.end})`;
     return poisoned && !end.late ? { verdict: "broken", why } : { verdict: "unsupported", why };
   }
-  if ("unsupported" in report) return { verdict: "unsupported", why: report.unsupported };
+  if ("unsupported" in report)
+    return { verdict: "unsupported", why: report.unsupported, leftover: report.leftover };
   const why = `pages of 4 KiB, in order: ${describeRuns(report.runs)}; page ${report.bad} was poisoned`;
   return { verdict: verdictOf(report), why, leftover: report.leftover };
 }

@@ -10,8 +10,10 @@ export interface Leftover {
   readonly poolPages: number;
 }
 
-/** The last line: what was seen, or why nothing was poisoned. */
-export type TrialReport = { readonly unsupported: string } | (Reading & { readonly leftover: Leftover });
+/** The last line: what was seen, or why nothing was. */
+export type TrialReport =
+  | { readonly unsupported: string; readonly leftover?: Leftover | undefined }
+  | (Reading & { readonly leftover: Leftover });
 
 /** The line before the page is poisoned: whoever dies after it, dies of the poison. */
 export const POISONING = "poisoning";

@@ -6,7 +6,6 @@
 import { readSync, writeFileSync } from "node:fs";
 import { HugemendError, messageOf } from "../../../errors.js";
 import { hva, type Pfn } from "../../../linux/address.js";
-import { errno } from "../../../linux/errno.js";
 import { canUnpoison, poisonMapped, unpoison } from "../../../linux/hwpoison.js";
 import { createLargePageFile, createMemfd, type LargePageFile } from "../../../linux/large-page-file.js";
 import { closeDescriptor } from "../../../linux/pidfd.js";
@@ -38,28 +37,40 @@ export function runTrial(pageSize: number, onPoison: () => void): TrialReport {
   try {
     fill(file.bytes);
     frame = readPagemap(process.pid, hva(file.address), 1)[0]?.pfn;
+    // Without it the poison could not be taken off again. The page goes back when this process ends, as at any return.
     if (frame === undefined) return { unsupported: "the large page's frame number cannot be read" };
     onPoison();
-    try {
-      poisonMapped(file.address + BigInt(bad * SMALL_PAGE), SMALL_PAGE);
-    } catch (error) {
-      // Others come from the kernel's handling of the error: the poison is there, and how it reads is what is asked.
-      if (!(error instanceof SystemCallError) || refusals.has(error.errno)) throw error;
-    }
+    const refused = poison(file.address + BigInt(bad * SMALL_PAGE));
     file.unmap();
     mapped = false;
     const runs = readBack(file.descriptor, pageSize);
     file.close();
-    return { runs, bad, leftover: clean(pageSize, frame, bad, before) };
+    const leftover = clean(pageSize, frame, bad, before);
+    if (refused !== undefined && runs.every(({ seen }) => seen === "right"))
+      return { unsupported: `the kernel took no poison: ${refused}`, leftover };
+    return { runs, bad, leftover };
   } catch (error) {
     if (mapped) file.unmap();
     file.close();
-    return { unsupported: messageOf(error) };
+    const leftover = frame === undefined ? undefined : clean(pageSize, frame, bad, before);
+    return { unsupported: messageOf(error), ...(leftover !== undefined && { leftover }) };
   }
 }
 
-/** madvise(2): not allowed, not built in. */
-const refusals = new Set<number>([errno.EPERM, errno.EINVAL, errno.ENOSYS]);
+/**
+ * @param address of the 4 KiB
+ * @returns what the kernel said against it. The page may be poisoned all the same: some kernels tell so that their handling of the error
+ *   did not go well
+ */
+function poison(address: bigint): string | undefined {
+  try {
+    poisonMapped(address, SMALL_PAGE);
+    return undefined;
+  } catch (error) {
+    if (error instanceof SystemCallError) return error.message;
+    throw error;
+  }
+}
 
 /** What page `index` holds: no two alike, none of zeros. */
 function pattern(index: number): Buffer {

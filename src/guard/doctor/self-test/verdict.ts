@@ -5,12 +5,12 @@ import type { Leftover } from "./trial-report.js";
 
 /** What came of a self-test. */
 export interface SelfTest {
-  /** The row of the kernel table that was seen; `unsupported`: nothing was poisoned. */
+  /** The row of the kernel table that was seen; `unsupported`: nothing could be seen. */
   readonly verdict: SalvageSupport | "unsupported";
   /** What was seen, or why nothing was: part of a sentence. */
   readonly why: string;
   /** What could not be undone. */
-  readonly leftover?: Leftover;
+  readonly leftover?: Leftover | undefined;
 }
 
 /**
