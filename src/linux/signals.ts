@@ -3,6 +3,7 @@ export const signal = {
   SIGTRAP: 5,
   SIGBUS: 7,
   SIGKILL: 9,
+  SIGUSR1: 10,
   SIGCONT: 18,
   SIGSTOP: 19,
   SIGTSTP: 20,

@@ -1,24 +1,26 @@
+import type { CallWatch, EnteredCall } from "./call-watch.js";
 import type { Gadgets } from "./gadgets.js";
 import { RemoteCalls } from "./remote-calls.js";
 import { TraceeError } from "./tracee-error.js";
 
-/** A thread that stands still because of us. Exactly one of `deliver` and `withhold` ends that. */
+/** The ways a tracee lets a held thread go. */
+export interface HeldThreadRelease {
+  /** @param deliver the signal it gets, 0 for none */
+  run(deliver: number): void;
+  watch(entered: EnteredCall): CallWatch;
+}
+
+/** A thread that stands still because of us. Exactly one of `deliver`, `withhold` and `watchCalls` ends that. */
 export class HeldThread {
   readonly pid: number;
   readonly tid: number;
   readonly #gadgets: Gadgets;
-  readonly #release: (deliver: number) => void;
+  readonly #release: HeldThreadRelease;
   #pendingSignal: number;
   #released = false;
 
-  /** @param release resumes the thread with a signal @param pendingSignal what it stopped for, 0 for none */
-  constructor(
-    pid: number,
-    tid: number,
-    gadgets: Gadgets,
-    release: (deliver: number) => void,
-    pendingSignal: number,
-  ) {
+  /** @param release lets the thread go @param pendingSignal what it stopped for, 0 for none */
+  constructor(pid: number, tid: number, gadgets: Gadgets, release: HeldThreadRelease, pendingSignal: number) {
     this.pid = pid;
     this.tid = tid;
     this.#gadgets = gadgets;
@@ -43,9 +45,7 @@ export class HeldThread {
    * @throws TraceeError, LinuxError
    */
   borrow(): RemoteCalls {
-    if (this.#released) {
-      throw new TraceeError("HM_TRACEE_RELEASED", `Thread ${this.tid} was let go already`);
-    }
+    this.#refuseReleased();
     this.#pendingSignal = 0;
     return RemoteCalls.enter(this.pid, this.tid, this.#gadgets);
   }
@@ -60,9 +60,25 @@ export class HeldThread {
     this.#end(0);
   }
 
+  /**
+   * Lets the thread go without the signal, and looks at each system call it is about to make.
+   *
+   * @param entered called at each of them
+   * @throws TraceeError HM_TRACEE_RELEASED
+   */
+  watchCalls(entered: EnteredCall): CallWatch {
+    this.#refuseReleased();
+    this.#released = true;
+    return this.#release.watch(entered);
+  }
+
+  #refuseReleased(): void {
+    if (this.#released) throw new TraceeError("HM_TRACEE_RELEASED", `Thread ${this.tid} was let go already`);
+  }
+
   #end(deliver: number): void {
     if (this.#released) return;
     this.#released = true;
-    this.#release(deliver);
+    this.#release.run(deliver);
   }
 }

@@ -133,6 +133,18 @@ export class RemoteCalls implements Disposable {
     return result;
   }
 
+  /**
+   * One last system call, after which the thread comes home by itself, through the signal frame. The scope is over; the thread still
+   * stands.
+   *
+   * @param words arguments, as for {@link call}; what they point to may lie in {@link data}
+   */
+  leaveWith(name: SystemCallName, ...words: readonly (bigint | number)[]): void {
+    // SAFETY: the registers lead through one system call back to the signal frame, whether we live or die.
+    ptrace.writeRegisters(this.tid, this.#registersFor(name, words.map(BigInt)));
+    this.#alive = false;
+  }
+
   #registersFor(name: SystemCallName, words: readonly bigint[]): Registers {
     const { registers, systemCalls } = currentArchitecture();
     return registers.forCall(

@@ -14,6 +14,7 @@ import { pollAnyThread, type ThreadEvent } from "../linux/wait.js";
 import { ptraceEvent, type WaitStatus } from "../linux/wait-status.js";
 import { seizeAllThreads } from "./attach.js";
 import { borrowable } from "./borrowable.js";
+import { CallWatch, type EnteredCall } from "./call-watch.js";
 import { detachAll, detachOne, ignoreGone } from "./detach.js";
 import { findGadgets, type Gadgets } from "./gadgets.js";
 import { HeldThread } from "./held-thread.js";
@@ -38,6 +39,8 @@ const SAFETY_POLL_MS = 250;
 const ASK_NEXT_MS = 5;
 /** How long any of the threads asked may take, in milliseconds. */
 const HOLD_LIMIT_MS = 2000;
+/** The same for one that nobody waits for. */
+const HOLD_ONE_LIMIT_MS = 200;
 
 type ThreadState = "running" | "held" | "group-stop";
 
@@ -51,6 +54,8 @@ export class Tracee {
   #gone = false;
   /** Threads that stopped for SIGBUS before anybody listened. */
   readonly #early: { readonly held: HeldThread; readonly error: BusError }[] = [];
+  /** Threads that stop before their system calls, by id. */
+  readonly #watches = new Map<number, CallWatch>();
   readonly #drain = (): void => this.#drainEvents();
 
   private constructor(pid: number, gadgets: Gadgets) {
@@ -102,7 +107,26 @@ export class Tracee {
     const running = [...preferred, ...this.#threads.keys()].filter(
       (tid) => this.#threads.get(tid) === "running",
     );
-    const candidates = borrowable(this.pid, running);
+    return this.#holdFirst(borrowable(this.pid, running), HOLD_LIMIT_MS);
+  }
+
+  /**
+   * Stops one running thread; the others are served meanwhile.
+   *
+   * @returns the thread, held; undefined if it cannot be stopped just now, has none of its own code to run, or has ended
+   * @throws TraceeError HM_TRACEE_GONE
+   */
+  hold(tid: number): HeldThread | undefined {
+    if (this.#threads.get(tid) !== "running" || borrowable(this.pid, [tid]).length === 0) return undefined;
+    try {
+      return this.#holdFirst([tid], HOLD_ONE_LIMIT_MS);
+    } catch (error) {
+      if (error instanceof TraceeError && error.code === "HM_TRACEE_STUCK") return undefined;
+      throw error;
+    }
+  }
+
+  #holdFirst(candidates: number[], limitMs: number): HeldThread {
     const asked = new Set<number>();
     const start = performance.now();
     let askAt = start;
@@ -118,8 +142,7 @@ export class Tracee {
       const waiting = [...asked].some((tid) => this.#threads.get(tid) === "running");
       if (!waiting) askAt = 0;
       const given = performance.now() - start;
-      if ((!waiting && candidates.length === 0) || given > HOLD_LIMIT_MS)
-        throw this.#stuck(asked.size, given);
+      if ((!waiting && candidates.length === 0) || given > limitMs) throw this.#stuck(asked.size, given);
       if (waiting) pause(given);
     }
   }
@@ -164,12 +187,38 @@ export class Tracee {
       this.pid,
       tid,
       this.gadgets,
-      (deliver) => {
-        this.#threads.set(tid, "running");
-        this.#resume(tid, deliver);
+      {
+        run: (deliver) => {
+          this.#threads.set(tid, "running");
+          this.#resume(tid, deliver);
+        },
+        watch: (entered) => this.#watch(tid, entered),
       },
       pendingSignal,
     );
+  }
+
+  #watch(tid: number, entered: EnteredCall): CallWatch {
+    const goOn = (): void => {
+      this.#threads.set(tid, "running");
+      this.#resume(tid, 0);
+    };
+    const free = (): void => {
+      this.#watches.delete(tid);
+      goOn();
+    };
+    const watch = new CallWatch(tid, entered, { goOn, free });
+    this.#watches.set(tid, watch);
+    goOn();
+    return watch;
+  }
+
+  #systemCallStop(tid: number): void {
+    const watch = this.#watches.get(tid);
+    if (watch === undefined) return this.#resume(tid, 0);
+    // Nobody may borrow it while it stands.
+    this.#threads.set(tid, "held");
+    ignoreGone(() => watch.stopped());
   }
 
   #drainEvents(): void {
@@ -185,13 +234,14 @@ export class Tracee {
     const { tid, status } = event;
     if (status.kind === "exited" || status.kind === "killed") {
       this.#threads.delete(tid);
+      this.#watches.delete(tid);
       if (this.#threads.size === 0) this.#vanish("exited");
       return;
     }
     if (!this.#threads.has(tid)) this.#threads.set(tid, "running");
     if (status.kind === "signal") this.#signalStop(tid, status.signal);
     else if (status.kind === "event") this.#eventStop(tid, status.event, status.signal);
-    else if (status.kind === "system-call") this.#resume(tid, 0);
+    else if (status.kind === "system-call") this.#systemCallStop(tid);
   }
 
   #signalStop(tid: number, number: number): void {
@@ -202,6 +252,8 @@ export class Tracee {
     } catch {
       return this.#resume(tid, number);
     }
+    // Whoever watched it has to begin anew.
+    this.#watches.delete(tid);
     const held = this.#hold(tid, number);
     if (this.#listener === undefined) this.#early.push({ held, error });
     else this.#listener.busError(held, error);
@@ -227,7 +279,10 @@ export class Tracee {
   }
 
   #resume(tid: number, deliver: number): void {
-    ignoreGone(() => ptrace.resume(tid, deliver));
+    const watch = this.#watches.get(tid);
+    if (watch?.ended === true) this.#watches.delete(tid);
+    const watched = watch?.ended === false;
+    ignoreGone(() => (watched ? ptrace.resumeToSystemCall : ptrace.resume)(tid, deliver));
   }
 
   #vanish(reason: GoneReason): void {

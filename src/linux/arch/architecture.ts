@@ -22,6 +22,7 @@ export type SystemCallName =
   | "pidfd_getfd"
   | "pidfd_open"
   | "ppoll"
+  | "prctl"
   | "pread64"
   | "process_madvise"
   | "process_vm_readv"
@@ -62,12 +63,25 @@ export interface Architecture {
   readonly registers: RegisterCodec;
 }
 
+/** A system call in a stopped thread's registers. */
+export interface CurrentCall {
+  readonly number: number;
+  /** Its six arguments. */
+  readonly words: readonly bigint[];
+  /** Signed; -4095 … -1 is an error. Says nothing while the call is yet to be entered. */
+  readonly result: bigint;
+  /** Whether it is yet to be entered. */
+  readonly ahead: boolean;
+}
+
 /** Reads and writes single values in a register set. */
 export interface RegisterCodec {
   instructionPointer(registers: Registers): bigint;
   stackPointer(registers: Registers): bigint;
   /** The result of the system call that just returned, signed: -4095 … -1 is an error. */
   callResult(registers: Registers): bigint;
+  /** The system call a thread is about to enter, or comes back from; undefined when its stop has nothing to do with one. */
+  currentCall(registers: Registers): CurrentCall | undefined;
   /** Whether the thread was interrupted in a system call that the kernel is about to restart. */
   restartPending(registers: Registers): boolean;
   /**

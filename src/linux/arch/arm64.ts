@@ -24,7 +24,7 @@ export const arm64: Architecture = {
   systemCalls: {
     close: 57, eventfd2: 19, fallocate: 47, flock: 32, ftruncate: 46, getpid: 172, gettid: 178, ioctl: 29, lseek: 62, madvise: 233,
     mbind: 235, memfd_create: 279, mlock2: 284, mmap: 222, mremap: 216, munlock: 229, munmap: 215, pidfd_getfd: 438, pidfd_open: 434,
-    ppoll: 73, pread64: 67, process_madvise: 440, process_vm_readv: 270, process_vm_writev: 271, ptrace: 117, pwrite64: 68, read: 63,
+    ppoll: 73, prctl: 167, pread64: 67, process_madvise: 440, process_vm_readv: 270, process_vm_writev: 271, ptrace: 117, pwrite64: 68, read: 63,
     recvmsg: 212, rt_sigaction: 134, rt_tgsigqueueinfo: 240, sched_yield: 124, sendmsg: 211, socketpair: 199, tgkill: 131,
     userfaultfd: 282, wait4: 260, write: 64,
   },
@@ -38,6 +38,7 @@ export const arm64: Architecture = {
     instructionPointer: (registers) => registers.readBigUInt64LE(256),
     stackPointer: (registers) => registers.readBigUInt64LE(248),
     callResult: (registers) => registers.readBigInt64LE(0),
+    currentCall: unsupported,
     restartPending: unsupported,
     forCall: unsupported,
     signalFrame: unsupported,

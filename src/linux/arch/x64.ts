@@ -9,6 +9,9 @@ const argumentOffsets = [
   x64Register.rdi, x64Register.rsi, x64Register.rdx, x64Register.r10, x64Register.r8, x64Register.r9,
 ] as const;
 
+/** What stands in rax before a system call is entered: ENOSYS (arch/x86/entry/entry_64.S, PUSH_AND_CLEAR_REGS rax=$-ENOSYS). */
+const NOT_ENTERED = -38n;
+
 // include/linux/errno.h: results that a tracer sees only while the kernel is about to restart the call.
 const restartResults = new Set([-512n, -513n, -514n, -516n]);
 
@@ -16,6 +19,13 @@ const codec: RegisterCodec = {
   instructionPointer: (registers) => registers.readBigUInt64LE(x64Register.rip),
   stackPointer: (registers) => registers.readBigUInt64LE(x64Register.rsp),
   callResult: (registers) => registers.readBigInt64LE(x64Register.rax),
+  currentCall(registers) {
+    const number = Number(registers.readBigInt64LE(x64Register.origRax));
+    if (number < 0) return undefined;
+    const result = registers.readBigInt64LE(x64Register.rax);
+    const words = argumentOffsets.map((offset) => registers.readBigUInt64LE(offset));
+    return { number, words, result, ahead: result === NOT_ENTERED };
+  },
   restartPending: (registers) =>
     registers.readBigInt64LE(x64Register.origRax) >= 0n &&
     restartResults.has(registers.readBigInt64LE(x64Register.rax)),
@@ -41,7 +51,7 @@ export const x64: Architecture = {
   systemCalls: {
     close: 3, eventfd2: 290, fallocate: 285, flock: 73, ftruncate: 77, getpid: 39, gettid: 186, ioctl: 16, lseek: 8, madvise: 28,
     mbind: 237, memfd_create: 319, mlock2: 325, mmap: 9, mremap: 25, munlock: 150, munmap: 11, pidfd_getfd: 438, pidfd_open: 434,
-    ppoll: 271, pread64: 17, process_madvise: 440, process_vm_readv: 310, process_vm_writev: 311, ptrace: 101, pwrite64: 18, read: 0,
+    ppoll: 271, prctl: 157, pread64: 17, process_madvise: 440, process_vm_readv: 310, process_vm_writev: 311, ptrace: 101, pwrite64: 18, read: 0,
     recvmsg: 47, rt_sigaction: 13, rt_tgsigqueueinfo: 297, sched_yield: 24, sendmsg: 46, socketpair: 53, tgkill: 234,
     userfaultfd: 323, wait4: 61, write: 1,
   },
