@@ -109,6 +109,14 @@ export class QmpClient implements QmpExecutor, Disposable {
     return this.#hub.onClosed(listener);
   }
 
+  /**
+   * Drops the connection and opens another: QEMU forgets what was sent and not yet begun (QEMU: monitor/qmp.c,
+   * monitor_qmp_cleanup_queue_and_resume()).
+   */
+  renew(): void {
+    this.#connection.close();
+  }
+
   /** Ends it for good. May be called twice. */
   close(): void {
     this.#finish(new QemuError("HM_QMP_CLOSED", `The QMP session at ${this.path} was closed`));

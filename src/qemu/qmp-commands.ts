@@ -30,6 +30,15 @@ export interface MemoryDevice {
   readonly size: bigint | null;
 }
 
+/** QEMU: qapi/machine.json, CpuInfoFast: one virtual CPU. */
+export interface VirtualCpu {
+  readonly index: number;
+  /** Of the thread that runs it, in QEMU's own pid namespace. */
+  readonly threadId: number;
+  /** Where QEMU keeps its properties. */
+  readonly qomPath: string;
+}
+
 /** Names QEMU knows; feature detection by these only, since type names are masked (QEMU: docs/devel/qapi-code-gen.rst). */
 export interface QmpFeatures {
   readonly commands: ReadonlySet<string>;
@@ -56,6 +65,9 @@ const memoryDeviceSchema = z
       }),
     }),
   )
+  .max(MAX_ITEMS);
+const cpuSchema = z
+  .array(z.object({ "cpu-index": whole, "thread-id": whole, "qom-path": name }))
   .max(MAX_ITEMS);
 const schemaSchema = z.array(z.object({ name, "meta-type": name })).max(100_000);
 
@@ -101,6 +113,18 @@ export class QmpCommands {
         size: data.size === undefined ? null : BigInt(data.size),
       };
     });
+  }
+
+  /** Interrupts no virtual CPU (QEMU: docs/about/removed-features.rst, on query-cpus). */
+  async queryCpusFast(options?: ExecuteOptions): Promise<readonly VirtualCpu[]> {
+    const list = await this.#ask("query-cpus-fast", cpuSchema, options);
+    return list.map((c) => ({ index: c["cpu-index"], threadId: c["thread-id"], qomPath: c["qom-path"] }));
+  }
+
+  /** @returns a property of an object of QEMU's that is text */
+  async qomString(path: string, property: string, options?: ExecuteOptions): Promise<string> {
+    const value = await this.#executor.execute("qom-get", { path, property }, options);
+    return checked("qom-get", name, value);
   }
 
   /** Runs a line of the human monitor. @returns its text; an unknown command is text as well, not an error */
