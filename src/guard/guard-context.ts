@@ -19,6 +19,7 @@ import type { BusMasks } from "./bus-masks.js";
 import type { Journal } from "./journal.js";
 import type { LazyFills } from "./lazy/lazy-fills.js";
 import type { Spares } from "./lazy/spares.js";
+import type { LossTelling } from "./loss-telling.js";
 import type { OwnTouches } from "./own-touches.js";
 import type { Refusals } from "./refusals.js";
 import type { SharerWatch } from "./sharer-watch.js";
@@ -56,6 +57,9 @@ export const resetSteps = [
 /** Named points of a lazy recovery after the swap. */
 export const lazySteps = ["fill-begun", "fill-full", "fill-closed", "fill-recorded"] as const;
 
+/** Named points of handing a lost page over by QEMU's monitor. */
+export const handOverSteps = ["loss-waiting", "loss-ordered", "loss-told"] as const;
+
 /** Points of the walk at which a test may end the guard. */
 export type GuardStep =
   | SwapStep
@@ -65,7 +69,8 @@ export type GuardStep =
   | (typeof guardSteps)[number]
   | (typeof untouchedSteps)[number]
   | (typeof lazySteps)[number]
-  | (typeof resetSteps)[number];
+  | (typeof resetSteps)[number]
+  | (typeof handOverSteps)[number];
 
 /** One VM's guard, as its steps see it. */
 export interface GuardContext {
@@ -96,6 +101,8 @@ export interface GuardContext {
   readonly stale: StaleStops;
   /** Touches of lost pages in threads that block SIGBUS. */
   readonly ownTouches: OwnTouches;
+  /** How QEMU learns of lost pages. */
+  readonly telling: LossTelling;
   /** Touches of lost pages that were told already. */
   readonly touches: TouchLog;
   /** Threads that stopped for SIGBUS and wait for their turn. */

@@ -4,10 +4,11 @@
 
 import { hex } from "../linux/address.js";
 import { closeDescriptor, openProcess } from "../linux/pidfd.js";
-import { readRelease } from "../linux/procfs/kernel-version.js";
+import { readRelease, salvageSupport } from "../linux/procfs/kernel-version.js";
 import { parseMaps, readMapsText } from "../linux/procfs/maps.js";
 import { readStat } from "../linux/procfs/stat.js";
 import { BUS_MCEERR_AR, type BusError } from "../linux/signal-info.js";
+import type { LossRoute } from "../qemu/qemu-release.js";
 import { wantsLazy } from "../recovery/fill-choice.js";
 import { readHazards } from "../recovery/hazards.js";
 import { salvage as readLargePage } from "../recovery/salvage.js";
@@ -18,11 +19,13 @@ import type { GuardContext, GuardPolicy, GuardStep, StoppedAtError } from "./gua
 import { GuardError } from "./guard-error.js";
 import { healAfterReset } from "./heal-after-reset.js";
 import type { Journal } from "./journal.js";
+import { KillPolicy } from "./kill-policy.js";
 import { finishFill, finishLeft } from "./lazy/finish-fill.js";
 import { LazyFills } from "./lazy/lazy-fills.js";
 import { adoptFills, takeLeftUserfaultfds } from "./lazy/left-fills.js";
 import { prepareSpares, removeSpares } from "./lazy/replace-lazily.js";
 import { Spares } from "./lazy/spares.js";
+import type { LossTelling } from "./loss-telling.js";
 import { handleMemoryError } from "./memory-error.js";
 import { OwnTouches } from "./own-touches.js";
 import { ramRegions, ramWarnings, readRamTable, rememberAttributes } from "./ram-table.js";
@@ -44,6 +47,8 @@ export interface GuardTrial {
   readonly salvage?: typeof readLargePage;
   /** Whether a large page that reads without an error is replaced as well. */
   readonly acceptsIntact?: boolean;
+  /** How QEMU learns of lost pages, whatever its release. */
+  readonly lossRoute?: LossRoute;
   /** What a SIGBUS means: a kernel without CONFIG_MEMORY_FAILURE reports poison markers as BUS_ADRERR. */
   readonly interpret?: (error: BusError) => BusError;
   /** Called at each named point of the walk. */
@@ -59,6 +64,7 @@ export interface GuardComponents {
   readonly journal: Journal;
   /** Absent without a QMP socket. */
   readonly vm: VirtualMachine | undefined;
+  readonly telling: LossTelling;
   readonly trial?: GuardTrial | undefined;
 }
 
@@ -90,6 +96,7 @@ export class Guard {
   readonly #context: GuardContext;
   readonly #queue: StoppedAtError[] = [];
   readonly #untouched: UntouchedErrors;
+  readonly #killPolicy: KillPolicy;
   #walking: Promise<void> = Promise.resolve();
   #busy = false;
   #resetSeen = false;
@@ -102,8 +109,13 @@ export class Guard {
   /** Settles when the process is gone or `stop` was called. */
   readonly ended: Promise<GuardEnd>;
 
-  private constructor(context: Omit<GuardContext, "waiting">, untouched: UntouchedErrors) {
+  private constructor(
+    context: Omit<GuardContext, "waiting">,
+    untouched: UntouchedErrors,
+    killPolicy: KillPolicy,
+  ) {
     this.#untouched = untouched;
+    this.#killPolicy = killPolicy;
     this.#context = {
       ...context,
       waiting: {
@@ -123,7 +135,7 @@ export class Guard {
    * @throws TraceeError, LinuxError, GuardError: nothing is traced, or ends being traced with this process
    */
   static start(components: GuardComponents, { pid, startTime }: GuardedProcess, policy: GuardPolicy): Guard {
-    const { journal, vm, trial = {} } = components;
+    const { journal, telling, vm, trial = {} } = components;
     const { onStep = (): void => {} } = trial;
     // Whatever takes long is read before the first thread is seized: a signal for QEMU would have to wait for us.
     const mapsText = readMapsText(pid);
@@ -135,7 +147,14 @@ export class Guard {
     const sharers = new SharerWatch(pid, files);
     sharers.start();
     const kernel = readRelease();
-    const opened: { tracee?: Tracee; processDescriptor?: number; guard?: Guard } = {};
+    // Where every recovery is refused, early warnings are all that QEMU can get.
+    const mayRecover =
+      telling.route === "monitor" &&
+      salvageSupport(kernel) === "ok" &&
+      pinned.length === 0 &&
+      files.some(({ shared }) => shared);
+    const opened: { tracee?: Tracee; processDescriptor?: number; killPolicy?: KillPolicy; guard?: Guard } =
+      {};
     const wake = (): void => {
       if (opened.guard !== undefined) opened.guard.#wake();
     };
@@ -149,6 +168,9 @@ export class Guard {
       opened.tracee = tracee;
       refuseSuccessor(pid, startTime);
       const inventory = takeInventory(tracee);
+      const killPolicy = new KillPolicy(tracee);
+      opened.killPolicy = killPolicy;
+      if (mayRecover) killPolicy.postpone();
       const guard = new Guard(
         {
           pid,
@@ -165,6 +187,7 @@ export class Guard {
           refused: new Refusals(),
           stale: new StaleStops(),
           ownTouches: new OwnTouches(),
+          telling,
           touches: new TouchLog(),
           salvage: trial.salvage ?? readLargePage,
           acceptsIntact: trial.acceptsIntact ?? false,
@@ -186,6 +209,7 @@ export class Guard {
           onStep,
         },
         untouched,
+        killPolicy,
       );
       const interpret = trial.interpret ?? ((error: BusError) => error);
       tracee.start({
@@ -203,6 +227,7 @@ export class Guard {
       guard.#wake();
       return guard;
     } catch (error) {
+      opened.killPolicy?.restore();
       opened.tracee?.detach();
       untouched[Symbol.dispose]();
       sharers[Symbol.dispose]();
@@ -220,12 +245,27 @@ export class Guard {
         // The process is ending, or may not be read: what is known stays.
       }
     };
-    for (const delay of SECOND_LOOKS_MS) setTimeout(look, delay).unref();
+    for (const delay of SECOND_LOOKS_MS) {
+      setTimeout(() => {
+        look();
+        this.#postponeLate();
+      }, delay).unref();
+    }
+  }
+
+  /** Threads that could not be stopped at the start. Whatever stops meanwhile waits for its turn. */
+  #postponeLate(): void {
+    if (this.#busy || this.#closed || this.#stopping !== undefined) return;
+    this.#busy = true;
+    this.#killPolicy.again();
+    this.#busy = false;
+    this.#wake();
   }
 
   #tellState(inventory: Inventory, ram: ReturnType<typeof readRamTable>): void {
-    const { journal, pid, tracee, vm } = this.#context;
+    const { journal, pid, telling, tracee, vm } = this.#context;
     for (const warning of ramWarnings(pid, ram, inventory.placed)) journal.tell(warning);
+    if (inventory.placed.length > 0) telling.afterGap();
     if (inventory.busHandler === undefined) {
       journal.tell({
         event: "warning",
@@ -335,9 +375,11 @@ export class Guard {
     this.#untouched[Symbol.dispose]();
     this.#bounce();
     await this.#walking;
-    this.#bounce();
-    removeSpares(this.#context);
+    // What stops from now on is let go below.
     this.#left = true;
+    this.#killPolicy.restore();
+    removeSpares(this.#context);
+    this.#bounce();
     this.#context.tracee.detach();
     // Nobody else gives a page to whoever waits for it.
     if (await finishLeft(this.#context)) tidyUp(this.#context.pid);

@@ -5,11 +5,12 @@
 import { alignDown, type Hva, hex } from "../linux/address.js";
 import { tryReadProcess } from "../linux/process-memory.js";
 import { PagemapReader } from "../linux/procfs/pagemap-reader.js";
-import { BUS_MCEERR_AR } from "../linux/signal-info.js";
+import { BUS_MCEERR_AO, BUS_MCEERR_AR } from "../linux/signal-info.js";
 import { classify } from "../recovery/classify.js";
 import { type LargePage, SMALL_PAGE } from "../recovery/large-page.js";
 import { planRecovery } from "../recovery/plan.js";
 import type { GuardContext, StoppedAtError } from "./guard-context.js";
+import { handOver } from "./hand-over.js";
 import { gatherFacts } from "./plan-facts.js";
 import { recoverInPlace } from "./recover-in-place.js";
 import { recoverPaused } from "./recover-paused.js";
@@ -25,10 +26,12 @@ export async function handleMemoryError(guard: GuardContext, stopped: StoppedAtE
   guard.onStep("stopped");
   try {
     // Anything but an access that hit poison (action optional, a truncated file, …) is QEMU's alone.
+    // A warning of an error nobody has touched is kept from QEMU like those of its main thread (kill-policy.ts).
+    if (stopped.code === BUS_MCEERR_AO && guard.telling.route === "monitor") return held.withhold();
     if (stopped.code !== BUS_MCEERR_AR) return held.deliver();
     const { found, mapsText } = classify(guard.pid, stopped.address);
     if (found.kind === "large-page") await handleLargePage(guard, stopped, found.page, mapsText);
-    else if (found.kind === "overlay") handleOverlay(guard, stopped);
+    else if (found.kind === "overlay") await handleOverlay(guard, stopped);
     else held.deliver();
   } catch (error) {
     const base = alignDown(stopped.address, SMALL_PAGE);
@@ -45,7 +48,10 @@ async function handleLargePage(
   page: LargePage,
   mapsText: string,
 ): Promise<void> {
-  if (guard.refused.takes(page.base)) return stopped.held.deliver();
+  if (guard.refused.takes(page.base)) {
+    stopped.held.deliver();
+    return guard.telling.bySignal("a memory error could not be recovered");
+  }
   try {
     if (guard.stale.has(guard.pid, stopped.held.tid, stopped.address))
       return releaseToRepeat(guard, stopped.held);
@@ -60,7 +66,7 @@ async function handleLargePage(
 }
 
 /** A touch of a page we put in place: of a lost one it is QEMU's; otherwise another thread's recovery was quicker. */
-function handleOverlay(guard: GuardContext, stopped: StoppedAtError): void {
+async function handleOverlay(guard: GuardContext, stopped: StoppedAtError): Promise<void> {
   const { held } = stopped;
   const address = alignDown(stopped.address, SMALL_PAGE);
   const readable = canBeRead(guard, address);
@@ -70,7 +76,7 @@ function handleOverlay(guard: GuardContext, stopped: StoppedAtError): void {
     if (!guard.ownTouches.tooOften(held.tid, stopped.address)) return releaseToRepeat(guard, held);
     tellOwnTouch(guard, held.tid, address);
   }
-  held.deliver();
+  if ((await handOver(guard, stopped, address)) === "again") return;
   if (!guard.touches.isNews(address)) return;
   const guest = guard.vm?.gpaOf(address) ?? null;
   guard.journal.tell({
@@ -114,6 +120,8 @@ function refuse(
   // Delivered now, the refusal is used up; borrowed before, the access comes once more.
   if (stopped.held.canDeliver) guard.refused.addLasting(base, code);
   else guard.refused.add(base, code);
+  const gets = stopped.held.canDeliver;
   stopped.held.deliver();
   guard.journal.tell({ event: "refused", hva: hex(base), pageSize, code, message });
+  if (gets) guard.telling.bySignal("a memory error could not be recovered");
 }

@@ -9,6 +9,7 @@ import { poisonLack } from "../linux/hwpoison.js";
 import { isQemu, readExecutable } from "../linux/procfs/process-identity.js";
 import { type ProcessStat, readStat } from "../linux/procfs/stat.js";
 import { readStatus } from "../linux/procfs/status.js";
+import { programRelease } from "../qemu/program-release.js";
 import type { FillChoice } from "../recovery/fill-choice.js";
 import type { QuiescePolicy } from "../recovery/plan.js";
 import type { PoisonMethod } from "../recovery/swap.js";
@@ -17,6 +18,7 @@ import { refuseExempt } from "./exemption.js";
 import { Guard, type GuardTrial } from "./guard.js";
 import { GuardError } from "./guard-error.js";
 import { type EventSink, Journal } from "./journal.js";
+import { LossTelling } from "./loss-telling.js";
 import { VirtualMachine } from "./virtual-machine.js";
 
 /** What `hugemend guard` is told. */
@@ -60,8 +62,16 @@ export async function openGuard(options: OpenGuardOptions): Promise<Guard> {
       recordAttachment(ledger, pid, startTime);
       if (ledger.tornTail !== null) journal.tell(tornWarning(ledger.path, ledger.tornTail.bytes));
       if (vm === undefined) journal.tell(noQmp);
+      const telling = new LossTelling({
+        journal,
+        release: vm === undefined ? programRelease(pid) : vm.release,
+        hasMonitor: vm !== undefined,
+        route: options.trial?.lossRoute,
+      });
+      if (telling.warning !== undefined) journal.tell(telling.warning);
+      if (telling.route === "monitor") await vm?.lookAgain();
       const guard = Guard.start(
-        { journal, vm, trial: options.trial },
+        { journal, vm, telling, trial: options.trial },
         { pid, startTime },
         {
           quiesce: options.quiesce,
