@@ -1,3 +1,4 @@
+import type { LossRoute } from "../src/qemu/qemu-release.js";
 import type { AgentClient } from "./agent-client.js";
 import type { Channel, ChannelEnd } from "./channel.js";
 import { LabError } from "./lab-error.js";
@@ -14,7 +15,9 @@ export interface GuardChoices {
   readonly blind: boolean;
   /** What it reads as the kernel's release, in place of the real one. */
   readonly release?: string;
-  readonly killAt?: string;
+  readonly killAt?: string | undefined;
+  /** How it tells QEMU of lost pages, whatever QEMU's release. */
+  readonly lossRoute?: LossRoute;
 }
 
 /** In a mount namespace of the guard's own, so that only it sees nothing. */
@@ -41,6 +44,7 @@ export class LabGuard {
    *
    * @param extra more arguments
    * @param killAt step at which it ends itself with SIGKILL
+   * @param lossRoute how it tells QEMU of lost pages, whatever QEMU's release
    * @param blind whether neither tracepoints nor the kernel log can be read: it then learns of an error only from a thread that
    *   stops at it
    * @param onText told of what it prints
@@ -49,7 +53,7 @@ export class LabGuard {
   static async start(
     agent: AgentClient,
     pid: number,
-    { extra, blind, release, killAt }: GuardChoices,
+    { extra, blind, release, killAt, lossRoute }: GuardChoices,
     onText: (stream: "out" | "err", text: string) => void,
   ): Promise<LabGuard> {
     const argv = [
@@ -64,7 +68,7 @@ export class LabGuard {
       ...extra,
     ];
     const run =
-      killAt === undefined
+      killAt === undefined && lossRoute === undefined
         ? `exec node ${payloadFolder}/dist/src/cli/main.js ${argv.join(" ")}`
         : steppingGuardCommand(`${payloadFolder}/dist/lab/stepping-guard.js`, {
             pid,
@@ -72,6 +76,7 @@ export class LabGuard {
             ledger: ledgerFolder,
             quiesce: extra.includes("always") ? "always" : "auto",
             killAt,
+            lossRoute,
           });
     const masks = [...(blind ? [blindfold] : []), ...(release === undefined ? [] : [disguise(release)])];
     const inner = masks.length > 0 ? `exec busybox unshare -m sh -c '${[...masks, run].join("; ")}'` : run;

@@ -62,6 +62,11 @@ export class LabSession implements AsyncDisposable {
     return this.#startGuard({ extra, blind: false, killAt });
   }
 
+  /** One that orders QEMU to tell the guest of lost pages, as if it were an old QEMU. @param killAt as for doomedGuard */
+  orderingGuard(killAt?: string): Promise<LabGuard> {
+    return this.#startGuard({ extra: [], blind: false, lossRoute: "monitor", killAt });
+  }
+
   /** Runs `hugemend` in the lab host. @returns what it says */
   async command(
     words: readonly string[],

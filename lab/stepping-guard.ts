@@ -1,10 +1,12 @@
 /**
- * The real guard, in the lab host, that ends itself with SIGKILL at a named step: `hugemend guard` has no such option.
+ * The real guard, in the lab host, with what `hugemend guard` has no option for: it ends itself with SIGKILL at a named step, or tells
+ * QEMU of lost pages as if it were of another release.
  *
  *   node stepping-guard.js '{"pid":…,"qmp":"…","ledger":"…","quiesce":"auto","killAt":"swapped"}'
  */
 
 import { openGuard } from "../src/guard/open-guard.js";
+import type { LossRoute } from "../src/qemu/qemu-release.js";
 
 /** What it is told. */
 export interface SteppingGuardInput {
@@ -12,8 +14,9 @@ export interface SteppingGuardInput {
   readonly qmp: string;
   readonly ledger: string;
   readonly quiesce: "auto" | "always" | "never";
-  /** A step of guardSteps, swapSteps or healSteps. */
-  readonly killAt: string;
+  /** A step of guardSteps, swapSteps, healSteps or handOverSteps. */
+  readonly killAt?: string | undefined;
+  readonly lossRoute?: LossRoute | undefined;
 }
 
 /** The command line for the lab host's shell. @param program this file, compiled, in the lab host */
@@ -29,6 +32,7 @@ if (process.argv[1] === import.meta.filename) {
     fill: "auto",
     sink: (event) => void process.stdout.write(`${JSON.stringify(event)}\n`),
     trial: {
+      ...(input.lossRoute === undefined ? {} : { lossRoute: input.lossRoute }),
       onStep: (step) => {
         if (step === input.killAt) process.kill(process.pid, "SIGKILL");
       },

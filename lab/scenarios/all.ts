@@ -18,6 +18,7 @@ import { quiesceAlways, reset10 } from "./pause-and-reset.js";
 import { poisonHwpoison, poisonUffd } from "./poison-ways.js";
 import { memPath, shareOff } from "./private-ram.js";
 import { qemuOptions, qemuOptionsDimm, qemuOptionsIntel, qemuOptionsPc } from "./qemu-options.js";
+import { lossByMonitor, lossByMonitorCrash, reset72, reset72Stock } from "./reset-old-qemu.js";
 import { errorDuringRecovery, errorStorm, secondError } from "./second-error.js";
 import { selfTest, selfTestOldKernel } from "./self-test.js";
 import { threePages, twoLargePages, twoVcpus } from "./several.js";
@@ -66,6 +67,10 @@ export const allScenarios: readonly Scenario[] = [
   qemuOptionsPc,
   qemuOptionsIntel,
   qemuOptionsDimm,
+  reset72,
+  reset72Stock,
+  lossByMonitor,
+  lossByMonitorCrash,
   quiesceAlways,
   quiesceAuto,
   handlerRestored,
