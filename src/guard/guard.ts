@@ -147,12 +147,8 @@ export class Guard {
     const sharers = new SharerWatch(pid, files);
     sharers.start();
     const kernel = readRelease();
-    // Where every recovery is refused, early warnings are all that QEMU can get.
     const mayRecover =
-      telling.route === "monitor" &&
-      salvageSupport(kernel) === "ok" &&
-      pinned.length === 0 &&
-      files.some(({ shared }) => shared);
+      salvageSupport(kernel) === "ok" && pinned.length === 0 && files.some((one) => one.shared);
     const opened: { tracee?: Tracee; processDescriptor?: number; killPolicy?: KillPolicy; guard?: Guard } =
       {};
     const wake = (): void => {
@@ -170,7 +166,8 @@ export class Guard {
       const inventory = takeInventory(tracee);
       const killPolicy = new KillPolicy(tracee);
       opened.killPolicy = killPolicy;
-      if (mayRecover) killPolicy.postpone();
+      // Where every recovery is refused, early warnings are all that QEMU can get.
+      if (mayRecover && telling.route === "monitor") killPolicy.postpone();
       const guard = new Guard(
         {
           pid,
