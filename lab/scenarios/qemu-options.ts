@@ -84,9 +84,9 @@ export const qemuOptionsIntel: Scenario = {
     const bad = (large?.gpa ?? 0) + 256 * 4096;
     await lab.victim.poison([bad]);
     const result = await lab.victim.checker.check(1, 120_000, (large?.index ?? 0) + 256);
-    expectOnlyLost({ ...result, ok: result.ok - 1, lost: 1, runs: [{ gpa: bad, pages: 1 }] }, [bad]);
+    // The page that is left out counts as intact.
+    expectOnlyLost(result, []);
     expectRecovered(await guard.waitForCount("recovered", 1), [bad]);
-    assert.equal(result.lost, 0, "lost pages among those that were read");
     assert.deepEqual(await lab.victim.injected(), { ar: 0, ao: 1 });
     await expectAlive(lab);
     return `${result.ok - 1} intact, 1 lost and not touched, ${result.corrupt} corrupt`;

@@ -142,9 +142,24 @@ export const errorStorm: Scenario = {
   },
 };
 
-/** Poisons a page frame whoever has it. It may be known already, which the kernel calls an error. */
+/**
+ * Poisons a page frame whoever has it. The kernel calls it an error where the large page is known to be bad already, so what counts
+ * is that its log tells of the frame once more.
+ */
 async function corrupt(lab: LabSession, frame: number): Promise<void> {
+  const before = await reportsOf(lab, frame);
   await lab.host.agent.run(`echo ${hex(frame)} > /sys/kernel/debug/hwpoison/corrupt-pfn`);
+  const after = await reportsOf(lab, frame);
+  assert.ok(after > before, `the kernel's reports of frame ${hex(frame)}: ${before}, then ${after}`);
+}
+
+/** How often the host's kernel has logged an error of a page frame (mm/memory-failure.c). */
+async function reportsOf(lab: LabSession, frame: number): Promise<number> {
+  const report = new RegExp(
+    `Memory failure: ${hex(frame)}: (?:recovery action|already hardware poisoned)`,
+    "g",
+  );
+  return (await lab.host.agent.must("dmesg")).match(report)?.length ?? 0;
 }
 
 /** Resident bytes of the guard, of which there is one. */

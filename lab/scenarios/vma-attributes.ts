@@ -4,7 +4,10 @@ import type { LabSession } from "../lab-session.js";
 import type { Scenario } from "../scenario.js";
 import { nodesVictim } from "./qemu-options.js";
 
-/** VmFlags that somebody has asked for (proc_pid_smaps(5)); the others tell what kind of memory it is. */
+/**
+ * VmFlags that somebody has asked for (proc_pid_smaps(5)); the others tell what kind of memory it is. QEMU asks for `mg` (MERGEABLE)
+ * as well, which the kernel ignores for large pages and for shared memory (mm/ksm.c, vma_ksm_compatible).
+ */
 const asked = ["rd", "wr", "ex", "sh", "dc", "dd", "mg", "wf"];
 
 /** What the host's kernel says about the mapping at an address. */
@@ -35,6 +38,10 @@ export const vmaAttributes: Scenario = {
       const before = await attributesAt(lab, large.gpa);
       assert.equal(before.policy, ["bind:0", "interleave:0"][number], "policy of the large page");
       assert.ok(before.flags.includes("dc") && before.flags.includes("dd"), before.flags.join(" "));
+      assert.ok(
+        !before.flags.includes("mg"),
+        "large pages that may be merged: then the small ones must be, too",
+      );
       await lab.victim.poison([large.gpa + 4096]);
       assert.equal(await lab.victim.checker.touch(large.index + 2), "ok");
       await guard.waitForCount("recovered", number + 1);

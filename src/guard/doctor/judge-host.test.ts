@@ -209,6 +209,16 @@ describe("findings about the host", () => {
     });
   }
 
+  it("say what the guard goes by where the kernel announces nothing", () => {
+    for (const [kernelLog, says] of [
+      [true, /kernel log instead/],
+      [false, /only when .* touches/],
+    ] as const) {
+      const found = judgeHost({ ...GOOD, tracepoint: undefined, kernelLog });
+      assert.match(found.find(({ code }) => code === "HM_DOCTOR_TRACEPOINT")?.cost ?? "", says);
+    }
+  });
+
   it("accepts yama below 3 and an SELinux that allows tracing", () => {
     for (const yama of [undefined, 0, 1, 2]) {
       assert.ok(judgeHost({ ...GOOD, yama, denyPtrace: false }).every(({ severity }) => severity === "ok"));

@@ -138,7 +138,8 @@ function judgeTracepoint({ tracepoint, tracefsMounted, kernelLog }: HostFacts): 
     ? "Boot a kernel with CONFIG_MEMORY_FAILURE=y and CONFIG_TRACING=y."
     : "mount -t tracefs tracefs /sys/kernel/tracing";
   if (kernelLog) {
-    const cost = "An error is noticed when the virtual machine touches the page.";
+    const cost =
+      "The guard reads of errors in the kernel log instead; what does not get there is noticed when the page is touched.";
     return problem(code, "note", { message, cost, fix });
   }
   const cost =
