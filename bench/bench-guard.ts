@@ -36,6 +36,8 @@ export interface BenchGuardOptions {
   /** Path of a QMP socket. */
   readonly qmp?: string;
   readonly quiesce?: "always" | "never";
+  /** `auto` if left out. */
+  readonly fill?: "eager" | "lazy";
 }
 
 /** See the head of the file. */
@@ -47,9 +49,10 @@ export class BenchGuard implements AsyncDisposable {
   }
 
   /** @param pid of the process to guard @returns when it guards @throws Error with its complaint if it does not */
-  static async start(pid: number, { folder, qmp, quiesce }: BenchGuardOptions): Promise<BenchGuard> {
+  static async start(pid: number, options: BenchGuardOptions): Promise<BenchGuard> {
+    const { folder, qmp, quiesce = "auto", fill = "auto" } = options;
     const ledger = join(folder, `ledger-${pid}`);
-    const input = JSON.stringify({ pid, ledger, qmp, quiesce: quiesce ?? "auto", lost: [LOST] });
+    const input = JSON.stringify({ pid, ledger, qmp, quiesce, fill, lost: [LOST] });
     const guard = new BenchGuard(
       Child.start(process.execPath, [...interpreterFlags(), driverPath("guard-driver"), input]),
     );

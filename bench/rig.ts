@@ -16,6 +16,8 @@ export interface RigOptions {
   readonly mapped?: number;
   /** Whether the guard has a monitor, and pauses the VM for every recovery. */
   readonly quiesce?: boolean;
+  /** As the guard chooses if left out. */
+  readonly fill?: "eager" | "lazy";
 }
 
 /** One recovery. */
@@ -39,13 +41,14 @@ export class Rig implements AsyncDisposable {
   }
 
   /** @throws Error if the machine has not enough large pages, or the guard does not get ready */
-  static async start({ pages, pageSize, mapped, quiesce = false }: RigOptions): Promise<Rig> {
+  static async start({ pages, pageSize, mapped, quiesce = false, fill }: RigOptions): Promise<Rig> {
     await using resources = new Resources();
     const folder = resources.use(new TemporaryFolder()).path;
     const measured = resources.use(await MeasuredProcess.start(pages, pageSize, mapped));
     const qmp = join(folder, "qmp");
     if (quiesce) resources.use(await ObligingMonitor.start(qmp, measured.start, measured.size));
-    const options = quiesce ? ({ folder, qmp, quiesce: "always" } as const) : { folder };
+    const paused = quiesce ? ({ qmp, quiesce: "always" } as const) : {};
+    const options = { folder, ...paused, ...(fill === undefined ? {} : { fill }) };
     const guard = resources.use(await BenchGuard.start(measured.pid, options));
     return new Rig(measured, guard, resources.move());
   }

@@ -57,25 +57,27 @@ async function takeTurns(rig: Rig, each: number, bytes: number, say: (turn: numb
   };
 }
 
-async function turnsOf2M(say: Say): Promise<Turns> {
-  await using rig = await Rig.start({ pages: 2 });
+async function turnsOf2M(say: Say, fill?: "lazy"): Promise<Turns> {
+  await using rig = await Rig.start(fill === undefined ? { pages: 2 } : { pages: 2, fill });
   return await takeTurns(rig, RECOVERIES_A_ROUND, 16 * SIZES["2M"], (round) =>
-    say(`recovering a page of 2 MiB, round ${round} of ${ROUNDS}`),
+    say(`recovering a page of 2 MiB${fill === undefined ? "" : ` (${fill})`}, round ${round} of ${ROUNDS}`),
   );
 }
 
 /** Targets: half of what the request costs; for 1 GiB 1/500 of it, and 1.5 times what 2 MiB cost. */
 export const stall2M: Bench = {
-  metrics: ["stall.2M", "stall.2M.shared", "stall.2M.first"],
+  metrics: ["stall.2M", "stall.2M.shared", "stall.2M.first", "stall.2M.lazy"],
   summary: "access to a bad 2 MiB page until it is recovered; the request's algorithm in C",
   run: async (say) => {
     const { first, stall, request, shared } = await turnsOf2M(say);
+    const lazy = await turnsOf2M(say, "lazy");
     const micro = (name: string, value: number, baseline: number, limit?: number) =>
       metricOf(name, "µs", value / MICROSECOND, baseline / MICROSECOND, limit === undefined ? {} : { limit });
     return [
       micro("stall.2M", stall, request, 0.5),
       micro("stall.2M.shared", stall, shared),
       micro("stall.2M.first", first, request),
+      micro("stall.2M.lazy", lazy.stall, lazy.request),
     ];
   },
 };
