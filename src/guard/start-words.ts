@@ -1,0 +1,43 @@
+/** What a guard says and does right after it has attached. */
+
+import type { HugetlbMapping } from "../linux/procfs/map-files.js";
+import type { GuardContext } from "./guard-context.js";
+import { ramRegions, ramWarnings } from "./ram-table.js";
+import { blocksBus, type Inventory } from "./takeover.js";
+
+/** When threads that blocked SIGBUS at attach are looked at again, in milliseconds. */
+const SECOND_LOOKS_MS = [100, 1000, 10_000] as const;
+
+/** Tells what limits the protection, what an earlier guard has left, and `ready`. */
+export function tellState(guard: GuardContext, inventory: Inventory, ram: readonly HugetlbMapping[]): void {
+  const { journal, pid, tracee, vm } = guard;
+  for (const warning of ramWarnings(pid, ram, inventory.placed)) journal.tell(warning);
+  if (inventory.busHandler === undefined) {
+    journal.tell({
+      event: "warning",
+      code: "HM_SIGBUS_NOT_CAUGHT",
+      message: `Process ${pid} does not handle SIGBUS: touching a lost page ends it, as without Hugemend`,
+    });
+  }
+  if (inventory.removed > 0) {
+    journal.tell({
+      event: "warning",
+      code: "HM_TAKEOVER_CLEANED",
+      message: `An earlier guard died before a swap; removed ${inventory.removed} unused mappings or descriptors of it`,
+    });
+  }
+  const regions = ramRegions(ram, inventory.placed, vm);
+  journal.tell({ event: "ready", pid, threads: tracee.threadIds.length, ram: regions });
+}
+
+/** A thread that was inside its SIGBUS handler at attach seemed to block the signal: looks again, some times. */
+export function lookAgainLater({ busMasks, pid }: GuardContext): void {
+  const look = (): void => {
+    try {
+      busMasks.lookAgain((tid) => (blocksBus(pid, tid) ? "blocked" : "open"));
+    } catch {
+      // The process is ending, or may not be read: what is known stays.
+    }
+  };
+  for (const delay of SECOND_LOOKS_MS) setTimeout(look, delay).unref();
+}

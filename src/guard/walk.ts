@@ -1,0 +1,111 @@
+/** What a guard has to do, one thing at a time. */
+
+import { BUS_MCEERR_AR, type BusError } from "../linux/signal-info.js";
+import type { HeldThread } from "../tracee/held-thread.js";
+import type { GuardContext, StoppedAtError } from "./guard-context.js";
+import { healAfterReset } from "./heal-after-reset.js";
+import { finishFill } from "./lazy/finish-fill.js";
+import { handleMemoryError } from "./memory-error.js";
+import { bounceToRepeat } from "./release.js";
+import { handleReport } from "./untouched/untouched-error.js";
+import type { UntouchedErrors } from "./untouched/untouched-errors.js";
+
+/** See the head of the file. */
+export class Walk {
+  /** What every step works with; its `waiting` are the threads that wait here. */
+  readonly context: GuardContext;
+  readonly #untouched: UntouchedErrors;
+  readonly #queue: StoppedAtError[] = [];
+  readonly #chores: (() => Promise<void>)[] = [];
+  #resetSeen = false;
+  #walking: Promise<void> = Promise.resolve();
+  #busy = false;
+  #ending = false;
+  #left = false;
+
+  constructor(context: Omit<GuardContext, "waiting">, untouched: UntouchedErrors) {
+    this.#untouched = untouched;
+    this.context = {
+      ...context,
+      waiting: {
+        any: () => this.#queue.length > 0 || this.#ending,
+        bounce: () => this.bounce(),
+      },
+    };
+  }
+
+  /** A thread stopped for SIGBUS. */
+  add(held: HeldThread, { address, code }: BusError): void {
+    this.#queue.push({ trigger: "AR", held, address, code, since: performance.now() });
+    this.wake();
+  }
+
+  /** Something that is no error, as soon as no thread stands at one. */
+  later(chore: () => Promise<void>): void {
+    this.#chores.push(chore);
+    this.wake();
+  }
+
+  /** Large pages are to be put back. */
+  guestWasReset(): void {
+    this.#resetSeen = true;
+    this.wake();
+  }
+
+  /** There may be something to do. */
+  wake(): void {
+    if (!this.#busy && !this.#left) this.#walking = this.#walk();
+  }
+
+  /**
+   * One error at a time: the second of two threads at the same page finds it replaced already. Threads that stand come first,
+   * and a reset of the guest last, so that everything that was lost before it comes back with it.
+   */
+  async #walk(): Promise<void> {
+    this.#busy = true;
+    try {
+      for (;;) {
+        const stopped = this.#queue.shift();
+        const reported = stopped === undefined ? this.#untouched.take() : undefined;
+        const idle = stopped === undefined && reported === undefined;
+        const filled = idle ? this.context.fills.take() : undefined;
+        const chore = idle && filled === undefined ? this.#chores.shift() : undefined;
+        if (stopped !== undefined) await handleMemoryError(this.context, stopped);
+        else if (reported !== undefined) await handleReport(this.context, reported);
+        else if (filled !== undefined) finishFill(this.context, filled);
+        else if (chore !== undefined) await chore();
+        else if (this.#resetSeen) await this.#heal();
+        else return;
+      }
+    } finally {
+      this.#busy = false;
+    }
+  }
+
+  async #heal(): Promise<void> {
+    this.#resetSeen = false;
+    await healAfterReset(this.context);
+  }
+
+  /** Lets all threads that wait repeat their access. */
+  bounce(): void {
+    for (const { held, code } of this.#queue.splice(0)) {
+      // Only an access repeats; any other SIGBUS would be lost.
+      if (code === BUS_MCEERR_AR) bounceToRepeat(this.context, held);
+      else held.deliver();
+    }
+  }
+
+  /** Finishes what is under way, then lets go of threads that wait. The VM is still traced; nothing new is begun once it is not. */
+  async end(): Promise<void> {
+    this.#ending = true;
+    this.bounce();
+    await this.#walking;
+    this.bounce();
+  }
+
+  /** The VM is no longer traced: no step that needs one of its threads can be made. */
+  leave(): void {
+    this.#left = true;
+  }
+}
