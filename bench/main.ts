@@ -10,10 +10,10 @@ import { parseArgs } from "node:util";
 import { messageOf } from "../src/errors.js";
 import { allBenches } from "./all.js";
 import { type Bench, choose } from "./bench.js";
-import { exitCodeOf, type Outcome } from "./metric.js";
+import { exitCodeOf, isKept, type Outcome } from "./metric.js";
 import { plotPage } from "./plot.js";
 import { whyNotHere } from "./preflight.js";
-import { tableHead, tableRow } from "./table.js";
+import { plainNumber, promiseOf, tableHead, tableRow } from "./table.js";
 
 const usage = "usage: npm run bench [-- list | NAME...] [--json]";
 
@@ -73,8 +73,11 @@ async function main(argv: readonly string[]): Promise<number> {
     return 2;
   }
   const outcomes = await measure(chosen, json);
-  for (const { metric } of outcomes.filter((outcome) => "notMeasured" in outcome))
-    say(`${metric} was NOT measured`);
+  for (const outcome of outcomes) {
+    if ("notMeasured" in outcome) say(`${outcome.metric} was NOT measured: ${outcome.notMeasured}`);
+    else if (isKept(outcome) === false)
+      say(`${outcome.metric} MISSED: ${plainNumber(outcome.ratio)}, promised ${promiseOf(outcome)}`);
+  }
   say(`plots: ${draw(outcomes)}`);
   return exitCodeOf(outcomes);
 }
