@@ -9,7 +9,7 @@ const ADVICE = "Shut the guest down and start it anew instead of rebooting it, o
 
 /** What a guard knows of its QEMU. */
 export interface LossTellingInit {
-  readonly journal: Journal;
+  readonly journal: Pick<Journal, "tell">;
   /** Undefined if nobody knows. */
   readonly release: QemuRelease | undefined;
   readonly hasMonitor: boolean;
@@ -19,7 +19,7 @@ export interface LossTellingInit {
 
 /** See the head of the file. */
 export class LossTelling {
-  readonly #journal: Journal;
+  readonly #journal: Pick<Journal, "tell">;
   readonly #exits: boolean;
   readonly #name: string;
   readonly #hasMonitor: boolean;

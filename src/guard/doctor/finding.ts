@@ -27,6 +27,7 @@ export type FindingCode =
   | "HM_DOCTOR_SELF_TEST"
   | "HM_DOCTOR_QEMU"
   | "HM_DOCTOR_KVM"
+  | "HM_DOCTOR_RESET"
   | "HM_DOCTOR_TRACED"
   | "HM_DOCTOR_UNREADABLE"
   | "HM_DOCTOR_RAM"

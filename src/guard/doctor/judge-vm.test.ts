@@ -46,6 +46,7 @@ const STATUS: ProcessStatus = {
 const INSIDES: VmInsides = {
   executable: "/usr/bin/qemu-system-x86_64",
   qemu: true,
+  release: { major: 10, minor: 0 },
   regions: [RAM],
   descriptors: [VCPU, descriptor("/var/lib/disk.qcow2", "file")],
   hazards: { transient: [], pinned: [], userfaultfds: [] },
@@ -79,6 +80,17 @@ const TABLE: readonly Row[] = [
     inside: { qemu: false, executable: "/bin/sleep" },
     flaws: [["HM_DOCTOR_QEMU", "blocker", /\/bin\/sleep/]],
   },
+  {
+    name: "QEMU of Debian 12",
+    inside: { release: { major: 7, minor: 2 } },
+    flaws: [["HM_DOCTOR_RESET", "note", /QEMU 7\.2/]],
+  },
+  {
+    name: "QEMU that blocks migration by the list of lost pages",
+    inside: { release: { major: 9, minor: 2 } },
+    flaws: [["HM_DOCTOR_RESET", "warning", /QEMU 9\.2/]],
+  },
+  { name: "QEMU of an unknown release", inside: { release: undefined }, flaws: [] },
   { name: "no KVM", inside: { descriptors: [] }, flaws: [["HM_DOCTOR_KVM", "warning", /no KVM/]] },
   {
     name: "traced by gdb",

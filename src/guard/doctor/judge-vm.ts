@@ -4,6 +4,7 @@
  */
 
 import type { HugepagePool } from "../../linux/procfs/hugepages.js";
+import { exitsAtReset, lossRoute } from "../../qemu/qemu-release.js";
 import { type Finding, fine, problem } from "./finding.js";
 import { judgeRam } from "./judge-ram.js";
 import { judgeSharing } from "./judge-sharing.js";
@@ -28,6 +29,30 @@ function judgeKvm({ qemu, descriptors }: VmInsides): Finding[] {
       message: "It has no KVM virtual CPUs (emulation, or still starting).",
       cost: "Recovery works, but QEMU cannot hand a lost page to an emulated guest: touching one ends the virtual machine.",
       fix: "Start QEMU with -accel kvm.",
+    }),
+  ];
+}
+
+function judgeReset({ release }: VmInsides): Finding[] {
+  if (release === undefined) return [];
+  const name = `QEMU ${release.major}.${release.minor}`;
+  if (!exitsAtReset(release))
+    return [fine("HM_DOCTOR_RESET", `It is ${name}, which lives through a guest reset after an error.`)];
+  const message = `It is ${name}, which ends at a guest reset once it knows of a lost page.`;
+  if (lossRoute(release) === "monitor") {
+    return [
+      problem("HM_DOCTOR_RESET", "note", {
+        message,
+        cost: "With --qmp the guard keeps it from knowing; without, or after an error that is refused, a reboot of the guest ends it.",
+        fix: "Give the guard --qmp, or run QEMU 10.0 or later.",
+      }),
+    ];
+  }
+  return [
+    problem("HM_DOCTOR_RESET", "warning", {
+      message,
+      cost: "A reboot of the guest after an error ends it, as without Hugemend.",
+      fix: "Run QEMU 10.0 or later; until then shut such a guest down and start it anew instead of rebooting it.",
     }),
   ];
 }
@@ -104,6 +129,7 @@ export function judgeVm(facts: VmFacts, pools: readonly HugepagePool[]): Finding
   return [
     judgeIdentity(insides, facts),
     ...judgeKvm(insides),
+    ...judgeReset(insides),
     judgeTracer(facts),
     ...judgeRam(insides, pools),
     ...judgeSharing(insides),

@@ -15,6 +15,8 @@ import { isQemu, readExecutable, sharesNamespace } from "../../linux/procfs/proc
 import { readSmaps } from "../../linux/procfs/smaps.js";
 import { type ProcessStatus, readStatus, readThreadStatus } from "../../linux/procfs/status.js";
 import { readTasks } from "../../linux/procfs/tasks.js";
+import { programRelease } from "../../qemu/program-release.js";
+import type { QemuRelease } from "../../qemu/qemu-release.js";
 import { type Hazards, hazardsOf } from "../../recovery/hazards.js";
 
 /** One mapping of large pages. */
@@ -40,6 +42,8 @@ export interface Tracer {
 export interface VmInsides {
   readonly executable: string;
   readonly qemu: boolean;
+  /** Undefined where its program does not tell. */
+  readonly release: QemuRelease | undefined;
   readonly regions: readonly LargePageRegion[];
   readonly descriptors: readonly Descriptor[];
   /** What may write behind the page tables, by the same rule that a recovery uses. */
@@ -114,6 +118,7 @@ function readInsides(pid: number): VmInsides {
   return {
     executable: executableOf(pid),
     qemu: isQemu(pid),
+    release: programRelease(pid),
     regions: large.map(({ mapping, pageSize }) => ({
       start: mapping.start,
       size: Number(mapping.end - mapping.start),
