@@ -15,6 +15,7 @@ const schema = z.object({
   killAfter: z.int().default(1),
   blockAt: z.object({ step: z.string(), ms: z.int() }).optional(),
   takePage: z.object({ step: z.string(), file: z.string(), size: z.int() }).optional(),
+  lossRoute: z.enum(["signal", "monitor"]).optional(),
   signals: z.array(z.object({ step: z.string(), signal: z.int() })).default([]),
 });
 
@@ -48,6 +49,8 @@ export interface DriverOptions {
   readonly blockAt: { readonly step: string; readonly ms: number } | undefined;
   /** A large page that is taken at the first occurrence of a step, for as long as this file exists: the pool is empty then. */
   readonly takePage: { readonly step: string; readonly file: string; readonly size: number } | undefined;
+  /** How QEMU learns of lost pages, whatever its release. */
+  readonly lossRoute: "signal" | "monitor" | undefined;
   /** Signals for the victim, sent at the first occurrence of a step. */
   readonly signals: readonly { readonly step: string; readonly signal: number }[];
 }
@@ -57,6 +60,7 @@ export function driverOptions(text: string | undefined): DriverOptions {
   const parsed = schema.parse(JSON.parse(text ?? "{}"));
   return {
     ...parsed,
+    lossRoute: parsed.lossRoute,
     qmp: parsed.qmp,
     fillRate: parsed.fillRate,
     takePage: parsed.takePage,

@@ -58,6 +58,7 @@ guard = await openGuard({
   giveBack: options.giveBack,
   sink: tell,
   trial: {
+    ...(options.lossRoute === undefined ? {} : { lossRoute: options.lossRoute }),
     interpret: (error) => (error.code === BUS_ADRERR ? { ...error, code: BUS_MCEERR_AR } : error),
     acceptsIntact: options.acceptsIntact,
     pretendBad: options.lost,
