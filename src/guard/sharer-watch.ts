@@ -13,8 +13,10 @@ import { type FileId, findMappers, findMappersIn, type Mapper } from "../linux/p
 import { readProcesses } from "../linux/procfs/tasks.js";
 
 const PERIOD_MS = 30_000;
-/** Between two processes the event loop gets its turn: a signal for QEMU must not wait for a scan of the whole host. */
-const PAUSE_MS = 2;
+/** After so long the event loop gets its turn: a signal for QEMU must not wait for a scan of the whole host. */
+const SLICE_MS = 1;
+/** Then the slow scan rests: each turn is a wake-up. */
+const PAUSE_MS = 10;
 /** Errors often come in bursts: one look answers all of them. */
 const FRESH_MS = 1000;
 
@@ -97,12 +99,15 @@ export class SharerWatch implements Disposable {
     let found: () => readonly Mapper[] = () => [];
     try {
       const mappers: Mapper[] = [];
+      let until = begun + SLICE_MS;
       for (const pid of this.#files.length === 0 ? [] : readProcesses()) {
         if (hurry()) return;
         if (pid === this.#pid) continue;
         const these = findMappersIn(pid, this.#files);
         if (these !== "unreadable") mappers.push(...these);
+        if (performance.now() < until) continue;
         await rest();
+        until = performance.now() + SLICE_MS;
       }
       found = () => mappers;
     } catch (error) {

@@ -1,4 +1,4 @@
-/** Waiting for descriptors, blocking: ppoll(2); and waking a thread that waits so: eventfd(2). Not for the main thread. */
+/** Waiting for descriptors, blocking: ppoll(2); and waking a thread that waits so: eventfd(2). On the main thread only for moments. */
 
 import { errno } from "./errno.js";
 import { allocateNative } from "./native-memory.js";

@@ -34,7 +34,7 @@ export interface TraceeListener {
 }
 
 /** SIGCHLD wakes us; should one ever get lost, this is how long a thread could stand unnoticed. */
-const SAFETY_POLL_MS = 250;
+const SAFETY_POLL_MS = 2000;
 /** A thread stops within microseconds, under emulation within milliseconds. One that does not gets company: another is asked too. */
 const ASK_NEXT_MS = 5;
 /** How long any of the threads asked may take, in milliseconds. */

@@ -7,7 +7,7 @@ import { closeDescriptor } from "../../linux/pidfd.js";
 import type { PageSource } from "../../recovery/large-page-reader.js";
 import { lostNow } from "../../recovery/lost-now.js";
 import type { OverlayIdentity } from "../../recovery/overlay-name.js";
-import { FillError } from "../../recovery/page-fill.js";
+import { FillError, type FillJob } from "../../recovery/page-fill.js";
 import type { Spare } from "../../recovery/spare.js";
 import { FillClient } from "./fill-client.js";
 import type { FillResult, FromFiller } from "./fill-messages.js";
@@ -44,6 +44,11 @@ export interface LazyFillsListener {
   /** Filling goes on, but something stands in its way. */
   trouble(page: OverlayIdentity, code: string, message: string): void;
 }
+
+/** The thread that stood at the error touches the page at once. */
+const FIRST_FAULT_MS = 1;
+/** For this long the guard's own thread serves alone. */
+const HAND_OVER_MS = 5;
 
 interface Entry extends Filling {
   local: LocalFill | undefined;
@@ -90,7 +95,15 @@ export class LazyFills {
     const job = { userfaultfd, base: filling.page.base, source: filling.source };
     const entry: Entry = { ...filling, local: undefined };
     this.#entries.set(id, entry);
-    entry.local = new LocalFill(job, (error) => this.#localTrouble(id, error));
+    const local = new LocalFill(job, (error) => this.#localTrouble(id, error));
+    entry.local = local;
+    // Starting a thread takes this one some milliseconds, for which the first who needs a page would wait.
+    local.serveFirst(FIRST_FAULT_MS);
+    setTimeout(() => this.#handOver(id, job), HAND_OVER_MS);
+  }
+
+  #handOver(id: number, job: FillJob): void {
+    if (!this.#entries.has(id)) return;
     // The operator's word on large pages of the kernel's own counts here as well.
     const collapse = hugePageChoice() === "always" || hugePageChoice() === "madvise";
     const rate = this.#policy.fillRate;
