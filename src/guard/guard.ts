@@ -7,39 +7,36 @@ import { closeDescriptor, openProcess } from "../linux/pidfd.js";
 import { readRelease, salvageSupport } from "../linux/procfs/kernel-version.js";
 import { parseMaps, readMapsText } from "../linux/procfs/maps.js";
 import { readStat } from "../linux/procfs/stat.js";
-import { BUS_MCEERR_AR, type BusError } from "../linux/signal-info.js";
+import type { BusError } from "../linux/signal-info.js";
 import type { LossRoute } from "../qemu/qemu-release.js";
 import { wantsLazy } from "../recovery/fill-choice.js";
 import { readHazards } from "../recovery/hazards.js";
 import { salvage as readLargePage } from "../recovery/salvage.js";
-import type { HeldThread } from "../tracee/held-thread.js";
 import { type GoneReason, Tracee } from "../tracee/tracee.js";
 import { BusMasks } from "./bus-masks.js";
-import type { GuardContext, GuardPolicy, GuardStep, StoppedAtError } from "./guard-context.js";
+import type { GuardContext, GuardPolicy, GuardStep } from "./guard-context.js";
 import { GuardError } from "./guard-error.js";
-import { healAfterReset } from "./heal-after-reset.js";
 import type { Journal } from "./journal.js";
 import { KillPolicy } from "./kill-policy.js";
-import { finishFill, finishLeft } from "./lazy/finish-fill.js";
+import { finishLeft } from "./lazy/finish-fill.js";
 import { LazyFills } from "./lazy/lazy-fills.js";
 import { adoptFills, takeLeftUserfaultfds } from "./lazy/left-fills.js";
 import { prepareSpares, removeSpares } from "./lazy/replace-lazily.js";
 import { Spares } from "./lazy/spares.js";
 import type { LossTelling } from "./loss-telling.js";
-import { handleMemoryError } from "./memory-error.js";
 import { OwnTouches } from "./own-touches.js";
-import { ramRegions, ramWarnings, readRamTable, rememberAttributes } from "./ram-table.js";
+import { readRamTable, rememberAttributes } from "./ram-table.js";
 import { Refusals } from "./refusals.js";
-import { bounceToRepeat } from "./release.js";
 import { SharerWatch } from "./sharer-watch.js";
 import { pinnedWarnings, sharersWarning } from "./sharing-warnings.js";
 import { StaleStops } from "./stale-stop.js";
-import { blocksBus, type Inventory, takeInventory, tidyUp } from "./takeover.js";
+import { lookAgainLater, tellState } from "./start-words.js";
+import { takeInventory, tidyUp } from "./takeover.js";
 import { TouchLog } from "./touch-log.js";
 import { finishHeals, type LeftHeals } from "./unfinished-heals.js";
-import { handleReport } from "./untouched/untouched-error.js";
 import { UntouchedErrors } from "./untouched/untouched-errors.js";
 import type { VirtualMachine } from "./virtual-machine.js";
+import { Walk } from "./walk.js";
 
 /** What can be exchanged to try a guard on a machine whose memory cannot be made to fail. Never set in production. */
 export interface GuardTrial {
@@ -85,25 +82,16 @@ function refuseSuccessor(pid: number, startTime: bigint): void {
   });
 }
 
-/** When threads that blocked SIGBUS at attach are looked at again, in milliseconds. */
-const SECOND_LOOKS_MS = [100, 1000, 10_000] as const;
-
 /** Why a guard ended. */
 export type GuardEnd = GoneReason | "stopped";
 
 /** See the head of the file. */
 export class Guard {
   readonly #context: GuardContext;
-  readonly #queue: StoppedAtError[] = [];
   readonly #untouched: UntouchedErrors;
   readonly #killPolicy: KillPolicy;
-  #walking: Promise<void> = Promise.resolve();
-  #busy = false;
-  #resetSeen = false;
-  readonly #chores: (() => Promise<void>)[] = [];
+  readonly #walk: Walk;
   #stopping: Promise<void> | undefined;
-  /** The VM is no longer traced: no step that needs one of its threads can be made. */
-  #left = false;
   #closed = false;
   #end: ((end: GuardEnd) => void) | undefined;
   /** Settles when the process is gone or `stop` was called. */
@@ -116,13 +104,8 @@ export class Guard {
   ) {
     this.#untouched = untouched;
     this.#killPolicy = killPolicy;
-    this.#context = {
-      ...context,
-      waiting: {
-        any: () => this.#queue.length > 0 || this.#stopping !== undefined,
-        bounce: () => this.#bounce(),
-      },
-    };
+    this.#walk = new Walk(context, untouched);
+    this.#context = this.#walk.context;
     this.ended = new Promise((resolve) => {
       this.#end = resolve;
     });
@@ -152,7 +135,7 @@ export class Guard {
     const opened: { tracee?: Tracee; processDescriptor?: number; killPolicy?: KillPolicy; guard?: Guard } =
       {};
     const wake = (): void => {
-      if (opened.guard !== undefined) opened.guard.#wake();
+      if (opened.guard !== undefined) opened.guard.#walk.wake();
     };
     const untouched = new UntouchedErrors(pid, wake);
     try {
@@ -201,7 +184,7 @@ export class Guard {
           reportedBad: trial.reportedBad ?? ((page) => untouched.badIn(page)),
           pretendBad: trial.pretendBad ?? [],
           later: (chore) => {
-            if (opened.guard !== undefined) opened.guard.#later(chore);
+            if (opened.guard !== undefined) opened.guard.#walk.later(async () => chore());
           },
           onStep,
         },
@@ -210,18 +193,21 @@ export class Guard {
       );
       const interpret = trial.interpret ?? ((error: BusError) => error);
       tracee.start({
-        busError: (held, error) => guard.#enqueue(held, interpret(error)),
+        busError: (held, error) => guard.#walk.add(held, interpret(error)),
         gone: (reason) => void guard.#gone(reason),
       });
-      vm?.onReset(() => guard.#guestReset());
+      vm?.onReset(() => guard.#walk.guestWasReset());
       for (const warning of [...warnings, ...pinned]) journal.tell(warning);
       sharers.announce((names) => journal.tell(sharersWarning(names)));
       opened.guard = guard;
       adoptFills(guard.#context, inventory.placed, left);
       prepareSpares(guard.#context);
-      guard.#tellState(inventory, ram);
-      guard.#lookAgainLater();
-      guard.#wake();
+      tellState(guard.#context, inventory, ram);
+      // Threads that could not be stopped at the start.
+      lookAgainLater(guard.#context, () => {
+        if (!guard.#closed) guard.#walk.ifIdle(() => killPolicy.again());
+      });
+      guard.#walk.wake();
       return guard;
     } catch (error) {
       opened.killPolicy?.restore();
@@ -233,54 +219,6 @@ export class Guard {
     }
   }
 
-  #lookAgainLater(): void {
-    const { busMasks, pid } = this.#context;
-    const look = (): void => {
-      try {
-        busMasks.lookAgain((tid) => (blocksBus(pid, tid) ? "blocked" : "open"));
-      } catch {
-        // The process is ending, or may not be read: what is known stays.
-      }
-    };
-    for (const delay of SECOND_LOOKS_MS) {
-      setTimeout(() => {
-        look();
-        this.#postponeLate();
-      }, delay).unref();
-    }
-  }
-
-  /** Threads that could not be stopped at the start. Whatever stops meanwhile waits for its turn. */
-  #postponeLate(): void {
-    if (this.#busy || this.#closed || this.#stopping !== undefined) return;
-    this.#busy = true;
-    this.#killPolicy.again();
-    this.#busy = false;
-    this.#wake();
-  }
-
-  #tellState(inventory: Inventory, ram: ReturnType<typeof readRamTable>): void {
-    const { journal, pid, telling, tracee, vm } = this.#context;
-    for (const warning of ramWarnings(pid, ram, inventory.placed)) journal.tell(warning);
-    if (inventory.placed.length > 0) telling.afterGap();
-    if (inventory.busHandler === undefined) {
-      journal.tell({
-        event: "warning",
-        code: "HM_SIGBUS_NOT_CAUGHT",
-        message: `Process ${pid} does not handle SIGBUS: touching a lost page ends it, as without Hugemend`,
-      });
-    }
-    if (inventory.removed > 0) {
-      journal.tell({
-        event: "warning",
-        code: "HM_TAKEOVER_CLEANED",
-        message: `An earlier guard died before a swap; removed ${inventory.removed} unused mappings or descriptors of it`,
-      });
-    }
-    const regions = ramRegions(ram, inventory.placed, vm);
-    journal.tell({ event: "ready", pid, threads: tracee.threadIds.length, ram: regions });
-  }
-
   /**
    * Carries on where a dead guard was putting large pages back, as soon as no thread stands at an error.
    *
@@ -288,69 +226,10 @@ export class Guard {
    * @param then called right afterwards, before any other work begins
    */
   finishHeals(left: LeftHeals, then: () => void): void {
-    this.#chores.push(async () => {
+    this.#walk.later(async () => {
       await finishHeals(this.#context, left);
       then();
     });
-    this.#wake();
-  }
-
-  #later(chore: () => void): void {
-    this.#chores.push(async () => chore());
-    this.#wake();
-  }
-
-  #guestReset(): void {
-    this.#resetSeen = true;
-    this.#wake();
-  }
-
-  #wake(): void {
-    if (!this.#busy && !this.#left) this.#walking = this.#walk();
-  }
-
-  #enqueue(held: HeldThread, error: BusError): void {
-    const { address, code } = error;
-    this.#queue.push({ trigger: "AR", held, address, code, since: performance.now() });
-    this.#wake();
-  }
-
-  /**
-   * One error at a time: the second of two threads at the same page finds it replaced already. Threads that stand come first,
-   * and a reset of the guest last, so that everything that was lost before it comes back with it.
-   */
-  async #walk(): Promise<void> {
-    this.#busy = true;
-    try {
-      for (;;) {
-        const stopped = this.#queue.shift();
-        const reported = stopped === undefined ? this.#untouched.take() : undefined;
-        const idle = stopped === undefined && reported === undefined;
-        const filled = idle ? this.#context.fills.take() : undefined;
-        const chore = idle && filled === undefined ? this.#chores.shift() : undefined;
-        if (stopped !== undefined) await handleMemoryError(this.#context, stopped);
-        else if (reported !== undefined) await handleReport(this.#context, reported);
-        else if (filled !== undefined) finishFill(this.#context, filled);
-        else if (chore !== undefined) await chore();
-        else if (this.#resetSeen) await this.#heal();
-        else return;
-      }
-    } finally {
-      this.#busy = false;
-    }
-  }
-
-  async #heal(): Promise<void> {
-    this.#resetSeen = false;
-    await healAfterReset(this.#context);
-  }
-
-  #bounce(): void {
-    for (const { held, code } of this.#queue.splice(0)) {
-      // Only an access repeats; any other SIGBUS would be lost.
-      if (code === BUS_MCEERR_AR) bounceToRepeat(this.#context, held);
-      else held.deliver();
-    }
   }
 
   async #gone(reason: GoneReason): Promise<void> {
@@ -370,13 +249,11 @@ export class Guard {
 
   async #letGo(reason: string): Promise<void> {
     this.#untouched[Symbol.dispose]();
-    this.#bounce();
-    await this.#walking;
     // What stops from now on is let go below.
-    this.#left = true;
+    await this.#walk.end();
     this.#killPolicy.restore();
     removeSpares(this.#context);
-    this.#bounce();
+    this.#walk.bounce();
     this.#context.tracee.detach();
     // Nobody else gives a page to whoever waits for it.
     if (await finishLeft(this.#context)) tidyUp(this.#context.pid);

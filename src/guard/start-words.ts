@@ -10,8 +10,9 @@ const SECOND_LOOKS_MS = [100, 1000, 10_000] as const;
 
 /** Tells what limits the protection, what an earlier guard has left, and `ready`. */
 export function tellState(guard: GuardContext, inventory: Inventory, ram: readonly HugetlbMapping[]): void {
-  const { journal, pid, tracee, vm } = guard;
+  const { journal, pid, telling, tracee, vm } = guard;
   for (const warning of ramWarnings(pid, ram, inventory.placed)) journal.tell(warning);
+  if (inventory.placed.length > 0) telling.afterGap();
   if (inventory.busHandler === undefined) {
     journal.tell({
       event: "warning",
@@ -30,8 +31,12 @@ export function tellState(guard: GuardContext, inventory: Inventory, ram: readon
   journal.tell({ event: "ready", pid, threads: tracee.threadIds.length, ram: regions });
 }
 
-/** A thread that was inside its SIGBUS handler at attach seemed to block the signal: looks again, some times. */
-export function lookAgainLater({ busMasks, pid }: GuardContext): void {
+/**
+ * A thread that was inside its SIGBUS handler at attach seemed to block the signal: looks again, some times.
+ *
+ * @param besides called each time, afterwards
+ */
+export function lookAgainLater({ busMasks, pid }: GuardContext, besides: () => void): void {
   const look = (): void => {
     try {
       busMasks.lookAgain((tid) => (blocksBus(pid, tid) ? "blocked" : "open"));
@@ -39,5 +44,10 @@ export function lookAgainLater({ busMasks, pid }: GuardContext): void {
       // The process is ending, or may not be read: what is known stays.
     }
   };
-  for (const delay of SECOND_LOOKS_MS) setTimeout(look, delay).unref();
+  for (const delay of SECOND_LOOKS_MS) {
+    setTimeout(() => {
+      look();
+      besides();
+    }, delay).unref();
+  }
 }

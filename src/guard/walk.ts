@@ -57,6 +57,18 @@ export class Walk {
     if (!this.#busy && !this.#left) this.#walking = this.#walk();
   }
 
+  /** Does something at once if nothing else is under way, and not at all otherwise. Whatever stops meanwhile waits for its turn. */
+  ifIdle(work: () => void): void {
+    if (this.#busy || this.#ending) return;
+    this.#busy = true;
+    try {
+      work();
+    } finally {
+      this.#busy = false;
+    }
+    this.wake();
+  }
+
   /**
    * One error at a time: the second of two threads at the same page finds it replaced already. Threads that stand come first,
    * and a reset of the guest last, so that everything that was lost before it comes back with it.
@@ -96,16 +108,11 @@ export class Walk {
     }
   }
 
-  /** Finishes what is under way, then lets go of threads that wait. The VM is still traced; nothing new is begun once it is not. */
+  /** Finishes what is under way; nothing new is begun. Threads that stop from then on wait for a `bounce`. */
   async end(): Promise<void> {
     this.#ending = true;
     this.bounce();
     await this.#walking;
-    this.bounce();
-  }
-
-  /** The VM is no longer traced: no step that needs one of its threads can be made. */
-  leave(): void {
     this.#left = true;
   }
 }
