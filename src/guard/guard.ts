@@ -150,7 +150,7 @@ export class Guard {
       const killPolicy = new KillPolicy(tracee);
       opened.killPolicy = killPolicy;
       // Where every recovery is refused, early warnings are all that QEMU can get.
-      if (mayRecover && telling.route === "monitor") killPolicy.postpone();
+      killPolicy.begin(mayRecover && telling.route === "monitor");
       const guard = new Guard(
         {
           pid,

@@ -8,6 +8,7 @@
  * No QEMU chooses "late" by itself. So where a thread has it, a guard that died has left it, and it goes back with ours.
  */
 
+import { wantsErrorsLate } from "../linux/procfs/stat.js";
 import { isGone, RemoteCallError, type RemoteCalls } from "../tracee/remote-calls.js";
 import type { Tracee } from "../tracee/tracee.js";
 
@@ -33,10 +34,19 @@ export class KillPolicy {
     this.#tracee = tracee;
   }
 
-  /** Makes every thread "late" that can be stopped now. A process that is ending is left alone. */
-  postpone(): void {
-    this.#wanted = true;
-    this.again();
+  /**
+   * Makes every thread "late" that can be stopped now; or, if that is not wanted, undoes what a dead guard has left. A process that is
+   * ending is left alone.
+   */
+  begin(wanted: boolean): void {
+    this.#wanted = wanted;
+    if (wanted) this.again();
+    else unlessGone(() => this.#undoLeft());
+  }
+
+  #undoLeft(): void {
+    const { pid } = this.#tracee;
+    if (wantsErrorsLate(pid, pid)) this.#restoreAll();
   }
 
   /** The same, if it is wanted, for those that could not be stopped before. */

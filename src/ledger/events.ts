@@ -86,7 +86,7 @@ export interface FilledEvent {
   readonly ms: { readonly total: number };
 }
 
-/** A lost page was touched and the signal handed to QEMU. `hva` tells which page when `gpa` is null. */
+/** A lost page was touched and handed to QEMU, by its signal or through its monitor. `hva` tells which page when `gpa` is null. */
 export interface PoisonEvent {
   readonly event: "poison";
   readonly gpa: string | null;

@@ -71,15 +71,26 @@ describe("the kernel's policy for QEMU's threads", () => {
     for (const [tid, policy] of before) assert.equal(after.get(tid) ?? policy, policy, `thread ${tid}`);
   });
 
-  it("is left alone where QEMU may know of lost pages", async () => {
+  it("is left alone where QEMU may know of lost pages, and given back what a dead guard has left", async () => {
     await using _pages = await acquire(MEBIBYTES / 2);
     await using qemu = await StockQemu.start({ args });
     const pid = qemu.child.pid ?? 0;
     using ledger = new TemporaryFolder();
     const input = { pid, ledger: ledger.path, qmp: qemu.socket() };
-    await using guard = await GuardProcess.start({ ...input, lossRoute: "signal" });
+    {
+      await using guard = await GuardProcess.start({ ...input, lossRoute: "signal" });
+      await untilAll(pid, "early");
+      await guard.stop();
+    }
     await untilAll(pid, "early");
-    await guard.stop();
+    {
+      await using guard = await GuardProcess.start({ ...input, lossRoute: "monitor" });
+      await untilAll(pid, "late");
+      await guard.murder();
+    }
+    await untilUntraced(pid);
+    await using heir = await GuardProcess.start({ ...input, lossRoute: "signal" });
     await untilAll(pid, "early");
+    await heir.stop();
   });
 });

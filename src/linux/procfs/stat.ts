@@ -74,8 +74,26 @@ const KERNEL_CODE = 0x00200000 | 0x00004000 | 0x00000010;
  * @throws LinuxError HM_PROC_… as in proc-file.ts
  */
 export function runsKernelCode(pid: number, tid: number): boolean {
+  return (threadFlags(pid, tid) & KERNEL_CODE) !== 0;
+}
+
+/** PF_MCE_PROCESS: the thread has chosen; PF_MCE_EARLY: it has chosen "early" (include/linux/sched.h). */
+const MCE_CHOSEN = 0x80;
+const MCE_EARLY = 0x0800_0000;
+
+/**
+ * @param pid the process
+ * @param tid one of its threads
+ * @returns whether it wants to learn of memory errors only when it touches them (PR_MCE_KILL_LATE, prctl(2)), by its own choice
+ * @throws LinuxError HM_PROC_… as in proc-file.ts
+ */
+export function wantsErrorsLate(pid: number, tid: number): boolean {
+  return (threadFlags(pid, tid) & (MCE_CHOSEN | MCE_EARLY)) === MCE_CHOSEN;
+}
+
+function threadFlags(pid: number, tid: number): number {
   const text = readText(procPath(pid, `task/${tid}/stat`));
   const flags = text.slice(text.lastIndexOf(") ") + 2).split(" ")[6];
   if (flags === undefined || !/^\d{1,10}$/.test(flags)) throw formatError("/proc/PID/stat", FORM, text);
-  return (Number(flags) & KERNEL_CODE) !== 0;
+  return Number(flags);
 }
