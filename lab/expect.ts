@@ -1,9 +1,13 @@
 import assert from "node:assert/strict";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { CheckResult } from "./checker.js";
-import type { GuardEvent } from "./lab-guard.js";
+import type { GuardEvent, LabGuard } from "./lab-guard.js";
 import type { LabSession } from "./lab-session.js";
 import { hex } from "./victim.js";
 import { filledPages } from "./victim-config.js";
+
+/** How long the guest's kernel may take to hear of an error. */
+const PATIENCE_MS = 60_000;
 
 /**
  * Everything but the named pages must be intact, and nothing corrupt.
@@ -41,6 +45,43 @@ export function expectRecovered(events: readonly GuardEvent[], lost: readonly nu
   );
 }
 
+/** What {@link expectLoss} looks for besides the lost pages. */
+export interface LossOptions {
+  /** How often the guard has replaced a large page; 1 unless said otherwise. */
+  readonly recoveries?: number;
+  /** Lost pages in its words, where it has not told of all of them. */
+  readonly told?: readonly number[];
+  /** Threads of the guest that read, one for each virtual CPU; 1 unless said otherwise. */
+  readonly threads?: number;
+}
+
+/**
+ * The guest reads everything: exactly these pages are lost, to the guest, in the guard's words and in machine checks, and the VM
+ * lives.
+ *
+ * @param bad guest-physical addresses of the lost 4 KiB pages
+ * @returns one line for the report
+ */
+export async function expectLoss(
+  lab: LabSession,
+  guard: LabGuard,
+  bad: readonly number[],
+  { recoveries = 1, told = bad, threads = 1 }: LossOptions = {},
+): Promise<string> {
+  const seen = await expectGuestLost(lab, bad, threads);
+  expectRecovered(await guard.waitForCount("recovered", recoveries), told);
+  return seen;
+}
+
+/** The same without the guard's words. */
+export async function expectGuestLost(lab: LabSession, bad: readonly number[], threads = 1): Promise<string> {
+  const result = await lab.victim.checker.check(threads);
+  expectOnlyLost(result, bad);
+  await expectMachineChecks(lab, bad);
+  await expectAlive(lab);
+  return describe(result);
+}
+
 /** How the guard must have learned of the errors. */
 export function expectTriggers(events: readonly GuardEvent[], trigger: "AR" | "AO"): void {
   assert.deepEqual(
@@ -59,6 +100,19 @@ export async function expectAlive(lab: LabSession): Promise<void> {
 export async function expectMachineChecks(lab: LabSession, gpas: readonly number[]): Promise<void> {
   const seen = await lab.victim.checker.machineChecks();
   assert.deepEqual(sorted(seen.gpas), sorted(gpas), "pages that the guest's kernel got machine checks for");
+}
+
+/** Waits until the guest's kernel was told of all these pages; it must not be told of others. Meanwhile nobody touches them. */
+export async function untilTold(lab: LabSession, gpas: readonly number[]): Promise<void> {
+  const until = Date.now() + PATIENCE_MS;
+  for (;;) {
+    const told = (await lab.victim.checker.machineChecks()).gpas;
+    const others = told.filter((gpa) => !gpas.includes(gpa));
+    assert.deepEqual(others.map(hex), [], "pages that are not lost");
+    if (told.length === gpas.length) return;
+    assert.ok(Date.now() < until, `the guest was told of ${told.map(hex).join(", ") || "nothing"}`);
+    await sleep(200);
+  }
 }
 
 /** One line for the report. */

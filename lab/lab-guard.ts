@@ -16,6 +16,7 @@ export interface GuardChoices {
   /** What it reads as the kernel's release, in place of the real one. */
   readonly release?: string;
   readonly killAt?: string | undefined;
+  readonly waitAt?: readonly string[];
   /** How it tells QEMU of lost pages, whatever QEMU's release. */
   readonly lossRoute?: LossRoute;
 }
@@ -44,6 +45,7 @@ export class LabGuard {
    *
    * @param extra more arguments
    * @param killAt step at which it ends itself with SIGKILL
+   * @param waitAt steps at which it says `waiting` and blocks for seconds
    * @param lossRoute how it tells QEMU of lost pages, whatever QEMU's release
    * @param blind whether neither tracepoints nor the kernel log can be read: it then learns of an error only from a thread that
    *   stops at it
@@ -53,7 +55,7 @@ export class LabGuard {
   static async start(
     agent: AgentClient,
     pid: number,
-    { extra, blind, release, killAt, lossRoute }: GuardChoices,
+    { extra, blind, release, killAt, waitAt, lossRoute }: GuardChoices,
     onText: (stream: "out" | "err", text: string) => void,
   ): Promise<LabGuard> {
     const argv = [
@@ -68,7 +70,7 @@ export class LabGuard {
       ...extra,
     ];
     const run =
-      killAt === undefined && lossRoute === undefined
+      killAt === undefined && waitAt === undefined && lossRoute === undefined
         ? `exec node ${payloadFolder}/dist/src/cli/main.js ${argv.join(" ")}`
         : steppingGuardCommand(`${payloadFolder}/dist/lab/stepping-guard.js`, {
             pid,
@@ -76,6 +78,7 @@ export class LabGuard {
             ledger: ledgerFolder,
             quiesce: extra.includes("always") ? "always" : "auto",
             killAt,
+            waitAt,
             lossRoute,
           });
     const masks = [...(blind ? [blindfold] : []), ...(release === undefined ? [] : [disguise(release)])];

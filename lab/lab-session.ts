@@ -67,6 +67,11 @@ export class LabSession implements AsyncDisposable {
     return this.#startGuard({ extra: [], blind: false, lossRoute: "monitor", killAt });
   }
 
+  /** One that says `waiting` at steps of its walk, and neither hears nor sees for some seconds then. */
+  dawdlingGuard(waitAt: readonly string[]): Promise<LabGuard> {
+    return this.#startGuard({ extra: [], blind: false, waitAt });
+  }
+
   /** Runs `hugemend` in the lab host. @returns what it says */
   async command(
     words: readonly string[],

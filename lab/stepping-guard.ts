@@ -1,6 +1,6 @@
 /**
- * The real guard, in the lab host, with what `hugemend guard` has no option for: it ends itself with SIGKILL at a named step, or tells
- * QEMU of lost pages as if it were of another release.
+ * The real guard, in the lab host, with what `hugemend guard` has no option for: at named steps it ends itself with SIGKILL, or neither
+ * hears nor sees for a while; or it tells QEMU of lost pages as if it were of another release.
  *
  *   node stepping-guard.js '{"pid":…,"qmp":"…","ledger":"…","quiesce":"auto","killAt":"swapped"}'
  */
@@ -14,8 +14,10 @@ export interface SteppingGuardInput {
   readonly qmp: string;
   readonly ledger: string;
   readonly quiesce: "auto" | "always" | "never";
-  /** A step of guardSteps, swapSteps, healSteps or handOverSteps. */
+  /** A step of guardSteps, untouchedSteps, swapSteps, resetSteps, healSteps or handOverSteps. */
   readonly killAt?: string | undefined;
+  /** Steps at which it says `waiting` and blocks, each time. */
+  readonly waitAt?: readonly string[] | undefined;
   readonly lossRoute?: LossRoute | undefined;
 }
 
@@ -24,9 +26,13 @@ export function steppingGuardCommand(program: string, input: SteppingGuardInput)
   return `mkdir -p ${input.ledger}; exec node ${program} '${JSON.stringify(input)}'`;
 }
 
+/** How long it blocks: more than one question and answer under emulation. */
+const WAIT_MS = 5000;
+
 if (process.argv[1] === import.meta.filename) {
   // SAFETY: written by steppingGuardCommand above.
   const input = JSON.parse(process.argv[2] ?? "{}") as SteppingGuardInput;
+  const nobody = new Int32Array(new SharedArrayBuffer(4));
   const guard = await openGuard({
     ...input,
     fill: "auto",
@@ -35,6 +41,9 @@ if (process.argv[1] === import.meta.filename) {
       ...(input.lossRoute === undefined ? {} : { lossRoute: input.lossRoute }),
       onStep: (step) => {
         if (step === input.killAt) process.kill(process.pid, "SIGKILL");
+        if (input.waitAt?.includes(step) !== true) return;
+        process.stdout.write(`${JSON.stringify({ event: "waiting", step })}\n`);
+        Atomics.wait(nobody, 0, 0, WAIT_MS);
       },
     },
   });

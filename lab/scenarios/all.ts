@@ -1,5 +1,6 @@
 import type { Scenario } from "../scenario.js";
 import { crashAnywhere } from "./crash-anywhere.js";
+import { crashAtReset } from "./crash-at-reset.js";
 import { dmaPinned, sharers, vhostNet } from "./devices.js";
 import { quiesceAuto } from "./direct-io.js";
 import { exactAddress } from "./exact-address.js";
@@ -12,6 +13,7 @@ import { off } from "./off.js";
 import { oldKernel, oldKernelDisguised } from "./old-kernel.js";
 import { oldQemu } from "./old-qemu.js";
 import { onePageScenarios } from "./one-page.js";
+import { operatorPause } from "./operator-pause.js";
 import { guardKilled, guardLate, operatorPaused, reportedFirst } from "./order-of-events.js";
 import { confined, memfd } from "./other-machines.js";
 import { quiesceAlways, reset10 } from "./pause-and-reset.js";
@@ -55,6 +57,7 @@ export const allScenarios: readonly Scenario[] = [
   memPath,
   vmaAttributes,
   crashAnywhere,
+  crashAtReset,
   modelReplay,
   migration,
   oldKernel,
@@ -73,6 +76,7 @@ export const allScenarios: readonly Scenario[] = [
   lossByMonitorCrash,
   quiesceAlways,
   quiesceAuto,
+  operatorPause,
   handlerRestored,
   poisonUffd,
   poisonHwpoison,

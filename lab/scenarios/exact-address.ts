@@ -1,12 +1,9 @@
 import assert from "node:assert/strict";
-import { setTimeout as sleep } from "node:timers/promises";
-import { describe, expectAlive, expectMachineChecks, expectOnlyLost, expectRecovered } from "../expect.js";
+import { expectAlive, expectLoss, untilTold } from "../expect.js";
 import type { LabSession } from "../lab-session.js";
 import type { Scenario } from "../scenario.js";
 import { hex } from "../victim.js";
 import { usualVictim } from "../victim-config.js";
-
-const patienceMs = 60_000;
 
 /** What the guest's own log says. */
 export const exactAddress: Scenario = {
@@ -29,30 +26,14 @@ export const exactAddress: Scenario = {
     await untilTold(lab, [single, ...three.slice(0, 1)]);
 
     const bad = [single, ...three];
-    const result = await lab.victim.checker.check();
-    expectOnlyLost(result, bad);
-    expectRecovered(await guard.waitForCount("recovered", 2), bad);
-    await expectMachineChecks(lab, bad);
+    const seen = await expectLoss(lab, guard, bad, { recoveries: 2 });
     const records = await exceptionAddresses(lab);
     assert.ok(records.length >= 2, "the pages that QEMU was not told of come by exception");
     for (const address of records) assert.ok(bad.map(hex).includes(address), `${address} is not lost`);
     await expectAlive(lab);
-    return `${describe(result)}; the guest's log names ${bad.map(hex).join(", ")}`;
+    return `${seen}; the guest's log names ${bad.map(hex).join(", ")}`;
   },
 };
-
-/** Nobody touches these pages: the guest is told of them all the same, and of no others. */
-async function untilTold(lab: LabSession, gpas: readonly number[]): Promise<void> {
-  const until = Date.now() + patienceMs;
-  for (;;) {
-    const told = (await lab.victim.checker.machineChecks()).gpas;
-    const others = told.filter((gpa) => !gpas.includes(gpa));
-    assert.deepEqual(others.map(hex), [], "pages that are not lost");
-    if (told.length === gpas.length) return;
-    assert.ok(Date.now() < until, `the guest was told of ${told.map(hex).join(", ") || "nothing"}`);
-    await sleep(200);
-  }
-}
 
 /** `ADDR 7811000` of each exception in the log, once. */
 async function exceptionAddresses(lab: LabSession): Promise<string[]> {

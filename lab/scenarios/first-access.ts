@@ -1,13 +1,6 @@
 import assert from "node:assert/strict";
 import type { OwnLargePage } from "../checker.js";
-import {
-  describe,
-  expectAlive,
-  expectMachineChecks,
-  expectOnlyLost,
-  expectRecovered,
-  expectTriggers,
-} from "../expect.js";
+import { expectGuestLost, expectRecovered, expectTriggers } from "../expect.js";
 import type { LabSession } from "../lab-session.js";
 import type { Scenario } from "../scenario.js";
 import { usualVictim } from "../victim-config.js";
@@ -51,11 +44,7 @@ export const arVcpu: Scenario = {
       expectTriggers(await guard.waitForCount("recovered", number + 1), "AR");
     }
     expectRecovered(guard.all("recovered"), bad);
-    const result = await lab.victim.checker.check();
-    expectOnlyLost(result, bad);
-    await expectMachineChecks(lab, bad);
-    await expectAlive(lab);
-    return describe(result);
+    return expectGuestLost(lab, bad);
   },
 };
 

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { describe, expectAlive, expectMachineChecks, expectOnlyLost, expectRecovered } from "../expect.js";
+import { expectGuestLost, expectRecovered } from "../expect.js";
 import { sendPages } from "../guest-traffic.js";
 import type { LabSession } from "../lab-session.js";
 import type { Scenario } from "../scenario.js";
@@ -59,11 +59,8 @@ export const handlerRestored: Scenario = {
     );
     expectSame(before, await busSignals(lab), "after the iothread's touch");
 
-    const result = await victim.checker.check();
-    expectOnlyLost(result, bad);
-    await expectMachineChecks(lab, bad);
-    await expectAlive(lab);
-    return `${describe(result)}; SIGBUS ${[...before.values()].sort().join("; ")}, before and after`;
+    const seen = await expectGuestLost(lab, bad);
+    return `${seen}; SIGBUS ${[...before.values()].sort().join("; ")}, before and after`;
   },
 };
 

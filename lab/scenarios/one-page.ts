@@ -1,4 +1,4 @@
-import { describe, expectAlive, expectMachineChecks, expectOnlyLost, expectRecovered } from "../expect.js";
+import { expectLoss } from "../expect.js";
 import type { Scenario } from "../scenario.js";
 import { usualVictim } from "../victim-config.js";
 
@@ -13,12 +13,7 @@ function onePage(name: string, place: string, page: number): Scenario {
       const [large] = await lab.victim.ownLargePages(1);
       const bad = [(large?.gpa ?? 0) + page * 4096];
       await lab.victim.poison(bad);
-      const result = await lab.victim.checker.check();
-      expectOnlyLost(result, bad);
-      expectRecovered(await guard.waitForCount("recovered", 1), bad);
-      await expectMachineChecks(lab, bad);
-      await expectAlive(lab);
-      return describe(result);
+      return expectLoss(lab, guard, bad);
     },
   };
 }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
-import { describe, expectAlive, expectMachineChecks, expectOnlyLost, expectRecovered } from "../expect.js";
+import { expectAlive, expectLoss } from "../expect.js";
 import type { Scenario } from "../scenario.js";
 import { usualVictim } from "../victim-config.js";
 
@@ -22,13 +22,9 @@ export const reportedFirst: Scenario = {
     const early = guard.all("recovered").length;
     const neighbour = await lab.victim.checker.touch((large?.index ?? 0) + 34);
     assert.equal(neighbour, "ok", "the page beside the bad one");
-    const result = await lab.victim.checker.check();
-    expectOnlyLost(result, bad);
-    const recovered = await guard.waitForCount("recovered", 1);
-    expectRecovered(recovered, bad);
-    await expectMachineChecks(lab, bad);
-    await expectAlive(lab);
-    return `${describe(result)}; recovered ${early > 0 ? "before" : "at"} the first touch (${String(recovered[0]?.["trigger"])})`;
+    const seen = await expectLoss(lab, guard, bad);
+    const [recovered] = guard.all("recovered");
+    return `${seen}; recovered ${early > 0 ? "before" : "at"} the first touch (${String(recovered?.["trigger"])})`;
   },
 };
 
@@ -53,12 +49,7 @@ export const operatorPaused: Scenario = {
     const resumed = lab.victim.qmp.log.lines.slice(from).some((line) => line.includes('"RESUME"'));
     assert.equal(resumed, false, "the VM was resumed behind the operator's back");
     await lab.victim.qmp.execute("cont");
-    const result = await lab.victim.checker.check();
-    expectOnlyLost(result, bad);
-    expectRecovered(await guard.waitForCount("recovered", 1), bad);
-    await expectMachineChecks(lab, bad);
-    await expectAlive(lab);
-    return describe(result);
+    return expectLoss(lab, guard, bad);
   },
 };
 
@@ -72,12 +63,7 @@ export const guardLate: Scenario = {
     const bad = [(large?.gpa ?? 0) + 256 * 4096];
     await lab.victim.poison(bad);
     const guard = await lab.guard();
-    const result = await lab.victim.checker.check();
-    expectOnlyLost(result, bad);
-    expectRecovered(await guard.waitForCount("recovered", 1), bad);
-    await expectMachineChecks(lab, bad);
-    await expectAlive(lab);
-    return describe(result);
+    return expectLoss(lab, guard, bad);
   },
 };
 
@@ -103,11 +89,6 @@ export const guardKilled: Scenario = {
     await expectAlive(lab);
     const second = await lab.guard();
     await lab.victim.poison(bad.slice(1));
-    const result = await lab.victim.checker.check();
-    expectOnlyLost(result, bad);
-    expectRecovered(await second.waitForCount("recovered", 1), bad.slice(1));
-    await expectMachineChecks(lab, bad);
-    await expectAlive(lab);
-    return describe(result);
+    return expectLoss(lab, second, bad, { told: bad.slice(1) });
   },
 };

@@ -72,12 +72,14 @@ async function reboot(lab: LabSession): Promise<void> {
   assert.equal(await lab.victim.checker.fill(filledMib), filledPages);
 }
 
-async function overlays(lab: LabSession): Promise<number> {
+/** How many large pages are replaced. */
+export async function overlays(lab: LabSession): Promise<number> {
   const counted = await lab.host.agent.run(`grep -c memfd:hugemend /proc/${lab.victim.pid}/maps`, 60_000);
   return Number(counted.stdout);
 }
 
-async function expectWhole(lab: LabSession, when: string): Promise<void> {
+/** Everything is as it was written, and the VM lives. */
+export async function expectWhole(lab: LabSession, when: string): Promise<void> {
   const { ok, lost, corrupt } = await lab.victim.checker.check();
   assert.deepEqual({ ok, lost, corrupt }, { ok: filledPages, lost: 0, corrupt: 0 }, when);
   await expectAlive(lab);

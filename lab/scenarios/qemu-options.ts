@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { describe, expectAlive, expectMachineChecks, expectOnlyLost, expectRecovered } from "../expect.js";
+import { expectAlive, expectLoss, expectOnlyLost, expectRecovered } from "../expect.js";
 import type { LabSession } from "../lab-session.js";
 import type { Scenario } from "../scenario.js";
 import { filledMib, filledPages, usualVictim, type VictimConfig } from "../victim-config.js";
@@ -100,12 +100,7 @@ async function recoverAll(
   threads = 1,
 ): Promise<string> {
   await lab.victim.poison(bad);
-  const result = await lab.victim.checker.check(threads);
-  expectOnlyLost(result, bad);
-  expectRecovered(await guard.waitForCount("recovered", bad.length), bad);
-  await expectMachineChecks(lab, bad);
-  await expectAlive(lab);
-  return describe(result);
+  return expectLoss(lab, guard, bad, { recoveries: bad.length, threads });
 }
 
 /** A slot for memory that is plugged in while the guest runs. The guest's kernel gives it to programs before any other. */

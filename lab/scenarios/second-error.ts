@@ -1,7 +1,14 @@
 import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { ErringGuardInput } from "../erring-guard.js";
-import { describe, expectAlive, expectMachineChecks, expectOnlyLost, expectRecovered } from "../expect.js";
+import {
+  describe,
+  expectAlive,
+  expectGuestLost,
+  expectMachineChecks,
+  expectOnlyLost,
+  expectRecovered,
+} from "../expect.js";
 import { ledgerFolder } from "../lab-guard.js";
 import type { LabSession } from "../lab-session.js";
 import { payloadFolder } from "../payload.js";
@@ -92,11 +99,7 @@ export const errorDuringRecovery: Scenario = {
     );
     const noted = await agent.must("dmesg");
     assert.match(noted, new RegExp(`Memory failure: ${hex(frame)}: recovery action`), "the second error");
-    const result = await lab.victim.checker.check();
-    expectOnlyLost(result, [first]);
-    await expectMachineChecks(lab, [first]);
-    await expectAlive(lab);
-    return describe(result);
+    return expectGuestLost(lab, [first]);
   },
 };
 

@@ -1,4 +1,4 @@
-import { describe, expectAlive, expectMachineChecks, expectOnlyLost, expectRecovered } from "../expect.js";
+import { expectLoss } from "../expect.js";
 import type { Scenario } from "../scenario.js";
 import { usualVictim } from "../victim-config.js";
 
@@ -12,12 +12,7 @@ export const threePages: Scenario = {
     const [large] = await lab.victim.ownLargePages(1);
     const bad = [0, 256, 511].map((page) => (large?.gpa ?? 0) + page * 4096);
     await lab.victim.poison(bad);
-    const result = await lab.victim.checker.check();
-    expectOnlyLost(result, bad);
-    expectRecovered(await guard.waitForCount("recovered", 1), bad);
-    await expectMachineChecks(lab, bad);
-    await expectAlive(lab);
-    return describe(result);
+    return expectLoss(lab, guard, bad);
   },
 };
 
@@ -31,12 +26,7 @@ export const twoLargePages: Scenario = {
     const large = await lab.victim.ownLargePages(2);
     const bad = large.map((page, index) => page.gpa + (17 + index * 400) * 4096);
     await lab.victim.poison(bad);
-    const result = await lab.victim.checker.check();
-    expectOnlyLost(result, bad);
-    expectRecovered(await guard.waitForCount("recovered", 2), bad);
-    await expectMachineChecks(lab, bad);
-    await expectAlive(lab);
-    return describe(result);
+    return expectLoss(lab, guard, bad, { recoveries: 2 });
   },
 };
 
@@ -50,11 +40,6 @@ export const twoVcpus: Scenario = {
     const large = await lab.victim.ownLargePages(2);
     const bad = large.map((page, index) => page.gpa + (100 + index * 101) * 4096);
     await lab.victim.poison(bad);
-    const result = await lab.victim.checker.check(2);
-    expectOnlyLost(result, bad);
-    expectRecovered(await guard.waitForCount("recovered", 2), bad);
-    await expectMachineChecks(lab, bad);
-    await expectAlive(lab);
-    return describe(result);
+    return expectLoss(lab, guard, bad, { recoveries: 2, threads: 2 });
   },
 };

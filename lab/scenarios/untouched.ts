@@ -1,13 +1,20 @@
 import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
 import { BusSignals } from "../bus-signals.js";
-import { describe, expectAlive, expectMachineChecks, expectOnlyLost, expectRecovered } from "../expect.js";
+import {
+  describe,
+  expectAlive,
+  expectGuestLost,
+  expectMachineChecks,
+  expectOnlyLost,
+  expectRecovered,
+  untilTold,
+} from "../expect.js";
 import type { LabGuard } from "../lab-guard.js";
 import type { LabSession } from "../lab-session.js";
 import type { Scenario } from "../scenario.js";
 import { usualVictim } from "../victim-config.js";
 
-const toldMs = 60_000;
 const secondChanceMs = 3000;
 
 /** Nobody touches the page until the guard is done with it. */
@@ -65,11 +72,7 @@ export const aoKernelLog: Scenario = {
     const recovered = await guard.waitForCount("recovered", 1, 60_000);
     expectRecovered(recovered, bad);
     assert.equal(recovered[0]?.["trigger"], "AO", "what set the recovery off");
-    const result = await lab.victim.checker.check();
-    expectOnlyLost(result, bad);
-    await expectMachineChecks(lab, bad);
-    await expectAlive(lab);
-    return describe(result);
+    return expectGuestLost(lab, bad);
   },
 };
 
@@ -138,19 +141,6 @@ async function resumeAndCheck(lab: LabSession, bad: readonly number[]): Promise<
   // Long enough for a second one.
   await sleep(secondChanceMs);
   assert.deepEqual(await lab.victim.injected(), { ar: 0, ao: 1 }, "errors that QEMU passed on to the guest");
-  const result = await lab.victim.checker.check();
-  expectOnlyLost(result, bad);
-  await expectMachineChecks(lab, bad);
-  await expectAlive(lab);
-  return `${describe(result)}; told once, when it ran again`;
-}
-
-async function untilTold(lab: LabSession, bad: readonly number[]): Promise<void> {
-  const until = Date.now() + toldMs;
-  for (;;) {
-    const told = (await lab.victim.checker.machineChecks()).gpas;
-    if (told.length > 0) return assert.deepEqual(told, bad, "pages that the guest was told of");
-    assert.ok(Date.now() < until, "the guest was told of nothing");
-    await sleep(200);
-  }
+  const seen = await expectGuestLost(lab, bad);
+  return `${seen}; told once, when it ran again`;
 }
