@@ -25,14 +25,14 @@ export const fault1G: Bench = {
     const theirs: number[] = [];
     for (let round = 1; round <= ROUNDS; round += 1) {
       say(`touching a page of 1 GiB while it is filled, round ${round} of ${ROUNDS}`);
-      await rig.measured.tell(`warm ${3 * SIZES["1G"]}`);
+      await rig.measured.tell(`warm ${2.5 * SIZES["1G"]}`);
       const strike = await rig.strike(0);
       const missing = await rig.measured.numbers(`missing 0 ${TOUCHES} ${GAP_US} ${LOST}`);
       await rig.settle(strike);
       await rig.measured.tell("remap 0");
       if (missing.length === 0) return nothingMissing(strike.event.fill);
       ours.push(...missing);
-      await rig.measured.tell(`warm ${3 * SIZES["1G"]}`);
+      await rig.measured.tell(`warm ${1.25 * SIZES["1G"]}`);
       theirs.push(...(await rig.measured.numbers(`served 0 ${TOUCHES} ${GAP_US}`)));
     }
     const at = (share: number, values: readonly number[]): number => quantile(values, share) / MICROSECOND;

@@ -19,7 +19,7 @@ const MILLISECOND = 1_000_000;
 /** Pieces of the baseline, in bytes. */
 const PIECE = 4 * 1024 * 1024;
 /** A fill takes small pages first, and then large ones to join them to. */
-const WARM = 3 * SIZES["1G"];
+const WARM = 2.5 * SIZES["1G"];
 const RANDOM_READS = 2_000_000;
 
 /** The page that goes bad, and the one that does not. */
@@ -51,7 +51,7 @@ export const fill1G: Bench = {
     const random: Record<"small" | "large", number[]> = { small: [], large: [] };
     for (let round = 1; round <= ROUNDS; round += 1) {
       say(`filling a page of 1 GiB and reading it, round ${round} of ${ROUNDS}`);
-      await measured.tell(`warm ${WARM}`);
+      await measured.tell(`warm ${WARM / 2}`);
       fresh.push(await measured.number(`pieces ${BAD} 1 ${PIECE} 1`));
       cached.push(await measured.number(`pieces ${BAD} 1 ${PIECE} 0`));
       const filled = await fillOnce(rig);

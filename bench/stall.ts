@@ -36,7 +36,8 @@ interface Turns {
 async function takeTurns(rig: Rig, each: number, bytes: number, say: (turn: number) => void): Promise<Turns> {
   const { measured } = rig;
   const request = async (shared: 0 | 1): Promise<number> => {
-    await measured.tell(`warm ${bytes}`);
+    // One replacement, and no large page that it is joined to.
+    await measured.tell(`warm ${bytes / 2}`);
     return median(await measured.numbers(`request 0 ${each} ${LOST} ${shared}`));
   };
   const first = await strikes(rig, 1, bytes);
@@ -89,7 +90,7 @@ export const stall1G: Bench = {
   run: async (say) => {
     const small = await turnsOf2M(say);
     await using rig = await Rig.start({ pages: 1, pageSize: SIZES["1G"] });
-    const { stall, request, shared } = await takeTurns(rig, 1, 3 * SIZES["1G"], (round) =>
+    const { stall, request, shared } = await takeTurns(rig, 1, 2.5 * SIZES["1G"], (round) =>
       say(`recovering a page of 1 GiB, round ${round} of ${ROUNDS}`),
     );
     const milli = (name: string, baseline: number, limit?: number) =>
