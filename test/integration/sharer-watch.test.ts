@@ -39,7 +39,10 @@ test("one that came since the last look is found by another, unless there is no 
   setImmediate(() => {
     turned = true;
   });
-  await watch.lookUnless(() => false);
+  await watch.lookUnless(() => {
+    if (asked++ === 3) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
+    return false;
+  });
   const [name] = watch.names;
   assert.ok(name?.startsWith(`${other.pid} (`), name);
   assert.ok(turned, "others had their turn meanwhile");
