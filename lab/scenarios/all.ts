@@ -7,6 +7,7 @@ import { exactAddress } from "./exact-address.js";
 import { arVcpu } from "./first-access.js";
 import { gig } from "./gig.js";
 import { handlerRestored } from "./handler-restored.js";
+import { gigLazy, lazy, lazyConfined, lazyKilled } from "./lazy.js";
 import { migration } from "./migration.js";
 import { modelReplay } from "./model-replay.js";
 import { off } from "./off.js";
@@ -33,6 +34,7 @@ export const allScenarios: readonly Scenario[] = [
   // The longest first: two run at a time.
   reset10,
   gig,
+  gigLazy,
   stock,
   arVcpu,
   exactAddress,
@@ -53,6 +55,9 @@ export const allScenarios: readonly Scenario[] = [
   guardKilled,
   memfd,
   confined,
+  lazy,
+  lazyKilled,
+  lazyConfined,
   shareOff,
   memPath,
   vmaAttributes,

@@ -9,10 +9,10 @@ const GIB = 2 ** 30;
 export const gig: Scenario = {
   name: "gig",
   onlyInAll: true,
-  summary: "RAM on 1 GiB pages: one 4 KiB of 262,144 is lost",
+  summary: "RAM on 1 GiB pages, filled before it is put in place: one 4 KiB of 262,144 is lost",
   victim: gigVictim,
   async run(lab) {
-    const guard = await lab.guard();
+    const guard = await lab.guard(["--fill", "eager"]);
     const [large] = await lab.victim.ownLargePages(1);
     const bad = [(large?.gpa ?? 0) + 77 * 4096];
     await lab.victim.poison(bad);

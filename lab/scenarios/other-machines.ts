@@ -25,8 +25,11 @@ export const memfd: Scenario = onePageOn(
 );
 
 /** QEMU as it should be run: without privileges. */
+export const confinedVictim: VictimConfig = { ...usualVictim, id: "confined", confined: true };
+
+/** See {@link confinedVictim}. */
 export const confined: Scenario = onePageOn(
-  { ...usualVictim, id: "confined", confined: true },
+  confinedVictim,
   "confined",
   "QEMU as an ordinary user in its seccomp sandbox: exactly one page is lost",
 );

@@ -6,6 +6,7 @@ import type { EventSink } from "../guard/journal.js";
 import { openGuard } from "../guard/open-guard.js";
 import { eventPrinter } from "./event-printer.js";
 import { exitCode, reportError } from "./exit-code.js";
+import { parseFillRate } from "./fill-rate.js";
 import { LineOutput } from "./line-output.js";
 import { parseProcessId } from "./process-id.js";
 import { requirePath } from "./required-path.js";
@@ -17,6 +18,8 @@ interface GuardOptions {
   readonly quiesce: "auto" | "always" | "never";
   readonly poisonWith: "uffd" | "hwpoison";
   readonly fill: "eager" | "lazy" | "auto";
+  readonly fillRate?: string;
+  readonly giveBack?: boolean;
   readonly json?: boolean;
 }
 
@@ -38,10 +41,15 @@ export function guardCommand(): Command {
         .default("uffd"),
     )
     .addOption(
-      new Option("--fill <how>", "how the replacement is filled")
+      new Option(
+        "--fill <how>",
+        "when the replacement is filled: before it is put in place, or after; auto: after, for 1 GiB pages",
+      )
         .choices(["eager", "lazy", "auto"])
         .default("auto"),
     )
+    .option("--fill-rate <MiB/s>", "limit of lazy filling in the background; 0: only what the guest touches")
+    .option("--give-back", "return a poisoned page to the kernel once its lazy replacement is full")
     .option("--json", "print events as JSON lines")
     .action(async (options: GuardOptions) => {
       process.exitCode = await run(options);
@@ -71,6 +79,8 @@ async function run(options: GuardOptions): Promise<number> {
       quiesce: options.quiesce,
       poisonWith: options.poisonWith,
       fill: options.fill,
+      ...(options.fillRate === undefined ? {} : { fillRate: parseFillRate(options.fillRate) }),
+      giveBack: options.giveBack === true,
       sink,
     });
   } catch (error) {
