@@ -32,8 +32,9 @@ export async function buildPayload(): Promise<string> {
   const stage = join(folder, "stage");
   mkdirSync(join(stage, "node_modules"), { recursive: true });
   cpSync(join(projectFolder, "dist/src"), join(stage, "dist/src"), { recursive: true });
-  cpSync(join(projectFolder, "dist/lab/stepping-guard.js"), join(stage, "dist/lab/stepping-guard.js"));
-  cpSync(join(projectFolder, "dist/lab/erring-guard.js"), join(stage, "dist/lab/erring-guard.js"));
+  for (const name of ["stepping-guard.js", "erring-guard.js", "ram-sharer.js"]) {
+    cpSync(join(projectFolder, "dist/lab", name), join(stage, "dist/lab", name));
+  }
   cpSync(join(projectFolder, "package.json"), join(stage, "package.json"));
   for (const name of runtimePackages(projectFolder)) {
     cpSync(join(projectFolder, "node_modules", name), join(stage, "node_modules", name), { recursive: true });

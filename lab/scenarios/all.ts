@@ -7,6 +7,7 @@ import { exactAddress } from "./exact-address.js";
 import { arVcpu } from "./first-access.js";
 import { gig } from "./gig.js";
 import { handlerRestored } from "./handler-restored.js";
+import { lateSharer } from "./late-sharer.js";
 import { gigLazy, lazy, lazyConfined, lazyKilled } from "./lazy.js";
 import { migration } from "./migration.js";
 import { modelReplay } from "./model-replay.js";
@@ -87,5 +88,6 @@ export const allScenarios: readonly Scenario[] = [
   poisonHwpoison,
   vhostNet,
   sharers,
+  lateSharer,
   dmaPinned,
 ];
