@@ -20,6 +20,7 @@ interface GuardOptions {
   readonly fill: "eager" | "lazy" | "auto";
   readonly fillRate?: string;
   readonly giveBack?: boolean;
+  readonly whenShort: "refuse" | "touched";
   readonly json?: boolean;
 }
 
@@ -49,6 +50,14 @@ export function guardCommand(): Command {
         .default("auto"),
     )
     .option("--fill-rate <MiB/s>", "limit of lazy filling in the background; 0: only what the guest touches")
+    .addOption(
+      new Option(
+        "--when-short <policy>",
+        "what to do when there is no memory for a whole lazy replacement: fill what is touched, or refuse",
+      )
+        .choices(["refuse", "touched"])
+        .default("refuse"),
+    )
     .option("--give-back", "return a poisoned page to the kernel once its lazy replacement is full")
     .option("--json", "print events as JSON lines")
     .action(async (options: GuardOptions) => {
@@ -81,6 +90,7 @@ async function run(options: GuardOptions): Promise<number> {
       fill: options.fill,
       ...(options.fillRate === undefined ? {} : { fillRate: parseFillRate(options.fillRate) }),
       giveBack: options.giveBack === true,
+      whenShort: options.whenShort,
       sink,
     });
   } catch (error) {

@@ -8,7 +8,7 @@ import type { FillChoice } from "../recovery/fill-choice.js";
 import type { HealStep } from "../recovery/heal.js";
 import type { LargePage } from "../recovery/large-page.js";
 import type { LazySwapStep } from "../recovery/lazy-swap.js";
-import type { QuiescePolicy } from "../recovery/plan.js";
+import type { QuiescePolicy, ShortMemoryPolicy } from "../recovery/plan.js";
 import type { RamAttributes } from "../recovery/ram-attributes.js";
 import type { salvage } from "../recovery/salvage.js";
 import type { SpareStep } from "../recovery/spare.js";
@@ -35,6 +35,7 @@ export interface GuardPolicy {
   readonly fill: FillChoice;
   /** Background filling, in MiB a second; Infinity without a limit; 0: only what is touched. */
   readonly fillRate: number;
+  readonly whenShort: ShortMemoryPolicy;
   /** Whether the poisoned page goes back to the kernel once its replacement is full. */
   readonly giveBack: boolean;
 }
@@ -140,6 +141,8 @@ export interface Alarm {
 export interface FillPlan {
   readonly fill: Fill;
   readonly fillWhy: string;
+  /** Nothing is filled in the background. */
+  readonly onlyTouched: boolean;
 }
 
 /** A thread at a memory error. */

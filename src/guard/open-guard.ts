@@ -11,7 +11,7 @@ import { type ProcessStat, readStat } from "../linux/procfs/stat.js";
 import { readStatus } from "../linux/procfs/status.js";
 import { programRelease } from "../qemu/program-release.js";
 import type { FillChoice } from "../recovery/fill-choice.js";
-import type { QuiescePolicy } from "../recovery/plan.js";
+import type { QuiescePolicy, ShortMemoryPolicy } from "../recovery/plan.js";
 import type { PoisonMethod } from "../recovery/swap.js";
 import { findGadgets } from "../tracee/gadgets.js";
 import { refuseExempt } from "./exemption.js";
@@ -36,6 +36,8 @@ export interface OpenGuardOptions {
   readonly fillRate?: number;
   /** Whether poisoned pages go back to the kernel once their replacement is full; not unless said so. */
   readonly giveBack?: boolean;
+  /** `refuse` unless said otherwise. */
+  readonly whenShort?: ShortMemoryPolicy;
   readonly sink: EventSink;
   readonly trial?: GuardTrial | undefined;
 }
@@ -78,6 +80,7 @@ export async function openGuard(options: OpenGuardOptions): Promise<Guard> {
           poisonWith: options.poisonWith ?? "uffd",
           fill: options.fill,
           fillRate: options.fillRate ?? Number.POSITIVE_INFINITY,
+          whenShort: options.whenShort ?? "refuse",
           giveBack: options.giveBack ?? false,
         },
       );

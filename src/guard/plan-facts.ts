@@ -29,8 +29,10 @@ export function gatherFacts(guard: GuardContext, page: LargePage, mapsText: stri
     sharers: guard.sharers.namesFor(page.mapping),
     mappings: mapsText.split("\n").length - 1,
     mappingsLimit: Number(readFileSync("/proc/sys/vm/max_map_count", "latin1")),
-    // A replacement that is filled before is written by us, one that is filled after by the VM itself.
-    availableBytes: Math.min(memoryHeadroom("self"), memoryHeadroom(guard.pid)),
+    // A replacement that is filled before is written by us, one that is filled after is charged to the VM (mm/userfaultfd.c).
+    availableBytes: memoryHeadroom("self"),
+    lazyAvailableBytes: memoryHeadroom(guard.pid),
+    whenShort: guard.policy.whenShort,
   };
 }
 

@@ -32,7 +32,7 @@ export function replaceLargePage(
   const spare = guard.spares.find(page.mapping, page.size, guard.attributesOf(page.mapping));
   if (typeof spare === "string") return replaceEagerly(guard, held, page, alarm, { fillWhy: spare });
   try {
-    return replaceLazily(guard, held, page, spare, { ...alarm, fillWhy: plan.fillWhy });
+    return replaceLazily(guard, held, page, spare, { ...alarm, ...plan });
   } catch (error) {
     if (!(error instanceof RemoteCallError)) throw error;
     // The kernel would not move the spare region: nothing has happened, and there is another way.

@@ -34,6 +34,8 @@ const good: PlanFacts = {
   mappings: 300,
   mappingsLimit: 65530,
   availableBytes: GIB,
+  lazyAvailableBytes: GIB,
+  whenShort: "refuse",
 };
 
 function verdict(plan: Plan): string {
@@ -119,4 +121,32 @@ describe("planRecovery", () => {
     assert.equal(combinations, 2 * 4 * 3 * 2 * 2 * 2 * 2 * 3 * 2);
     assert.equal(recovered, 9);
   });
+
+  const gig: Partial<PlanFacts> = {
+    page: page(true, GIB),
+    availableBytes: 2 * GIB,
+    lazyAvailableBytes: 2 * GIB,
+  };
+  const fills: readonly (readonly [what: string, facts: Partial<PlanFacts>, expected: string])[] = [
+    ["2 MiB", {}, "eager"],
+    ["2 MiB, if it is to be lazy", { fill: "lazy" }, "lazy"],
+    ["1 GiB", gig, "lazy"],
+    ["1 GiB, if it is to be eager", { ...gig, fill: "eager" }, "eager"],
+    ["1 GiB with something in the way", { ...gig, lazyObstacle: "RAM is locked" }, "eager"],
+    ["1 GiB that the VM's limit forbids", { ...gig, lazyAvailableBytes: GIB }, "eager"],
+    ["1 GiB that nobody has", { ...gig, lazyAvailableBytes: GIB, availableBytes: GIB }, "HM_PLAN_MEMORY"],
+    [
+      "1 GiB that nobody has, by need",
+      { ...gig, lazyAvailableBytes: 0, whenShort: "touched" },
+      "lazy by need",
+    ],
+  ];
+  for (const [what, facts, expected] of fills) {
+    it(`fills ${what}: ${expected}`, () => {
+      const plan = planRecovery({ ...good, ...facts });
+      if (plan.action === "refuse") return assert.equal(plan.code, expected);
+      assert.equal(plan.onlyTouched ? `${plan.fill} by need` : plan.fill, expected);
+      return assert.notEqual(plan.fillWhy, "");
+    });
+  }
 });

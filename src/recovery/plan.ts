@@ -11,6 +11,9 @@ import type { LargePage } from "./large-page.js";
 /** When to pause the whole VM for a recovery. */
 export type QuiescePolicy = "auto" | "always" | "never";
 
+/** What to do when there is not enough memory for a whole replacement: nothing, or to fill only what is touched. */
+export type ShortMemoryPolicy = "refuse" | "touched";
+
 /** All that a plan depends on. */
 export interface PlanFacts {
   readonly page: LargePage;
@@ -31,8 +34,11 @@ export interface PlanFacts {
   /** Mappings the process has, and may have (vm.max_map_count). */
   readonly mappings: number;
   readonly mappingsLimit: number;
-  /** Memory the host can give without swapping, in bytes. */
+  /** Memory we may take for a replacement that is filled before, in bytes: the host's without swapping, our control group's. */
   readonly availableBytes: number;
+  /** The same for one that is filled after, which the VM pays for. */
+  readonly lazyAvailableBytes: number;
+  readonly whenShort: ShortMemoryPolicy;
 }
 
 /** What to do. A refusal leaves everything as it would be without Hugemend. */
@@ -44,6 +50,8 @@ export type Plan =
       readonly fill: Fill;
       /** Why it is filled so. */
       readonly fillWhy: string;
+      /** Nothing is filled in the background. */
+      readonly onlyTouched: boolean;
     }
   | { readonly action: "refuse"; readonly code: HugemendCode; readonly message: string };
 
@@ -97,26 +105,41 @@ export function planRecovery(facts: PlanFacts): Plan {
       `The process has ${facts.mappings} mappings of at most ${facts.mappingsLimit}. Raise vm.max_map_count`,
     );
   }
-  if (facts.availableBytes < page.size + SPARE_BYTES) {
+  const fill = planFill(facts);
+  if (fill === undefined) {
     return refuse(
       "HM_PLAN_MEMORY",
-      `The replacement needs ${page.size} bytes, but only ${facts.availableBytes} are available (${SPARE_BYTES} must stay free). Free memory on the host`,
+      `The replacement needs ${page.size} bytes, but only ${facts.availableBytes} are available (${SPARE_BYTES} must stay free). Free memory on the host, ` +
+        "or raise the control group's limit",
     );
   }
-  return planQuiesce(facts);
+  return planQuiesce(facts, fill);
 }
 
-function planFill({ fill, page, lazyObstacle }: PlanFacts): { fill: Fill; fillWhy: string } {
-  if (fill === "eager") return { fill: "eager", fillWhy: "--fill is eager" };
-  if (!wantsLazy(fill, page.size)) return { fill: "eager", fillWhy: "small enough to be copied at once" };
-  if (lazyObstacle !== undefined) return { fill: "eager", fillWhy: lazyObstacle };
-  return { fill: "lazy", fillWhy: fill === "lazy" ? "--fill is lazy" : "too large to be copied at once" };
+type FillPlan = Pick<Extract<Plan, { action: "recover" }>, "fill" | "fillWhy" | "onlyTouched">;
+
+/** @returns undefined if there is not enough memory */
+function planFill(facts: PlanFacts): FillPlan | undefined {
+  const { page, lazyObstacle } = facts;
+  const needed = page.size + SPARE_BYTES;
+  const eager = (fillWhy: string): FillPlan | undefined =>
+    facts.availableBytes < needed ? undefined : { fill: "eager", fillWhy, onlyTouched: false };
+  if (facts.fill === "eager") return eager("--fill is eager");
+  if (!wantsLazy(facts.fill, page.size)) return eager("small enough to be copied at once");
+  if (lazyObstacle !== undefined) return eager(lazyObstacle);
+  if (facts.lazyAvailableBytes >= needed) {
+    const fillWhy = facts.fill === "lazy" ? "--fill is lazy" : "too large to be copied at once";
+    return { fill: "lazy", fillWhy, onlyTouched: false };
+  }
+  if (facts.whenShort === "touched")
+    return { fill: "lazy", fillWhy: "memory is short: only what is touched", onlyTouched: true };
+  return eager("the VM's control group has no room for it");
 }
 
-function planQuiesce(facts: PlanFacts): Plan {
+function planQuiesce(facts: PlanFacts, fill: FillPlan): Plan {
   const { quiesce, hazards, hasQmp } = facts;
   const transient = hazards.transient.join(", ");
-  const recover = { action: "recover", ...planFill(facts) } as const;
+  const recover = { action: "recover", ...fill } as const;
   if (quiesce === "never")
     return { ...recover, quiesce: false, why: transient === "" ? "nothing to wait for" : "policy is never" };
   if (quiesce === "auto" && transient === "")

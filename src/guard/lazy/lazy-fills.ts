@@ -24,6 +24,8 @@ export interface Filling {
   /** When the error was seen, on performance.now()'s clock. */
   readonly since: number;
   readonly trigger: Trigger | undefined;
+  /** Nothing in the background, whatever the policy. */
+  readonly onlyTouched: boolean;
 }
 
 /** A replacement that is full. */
@@ -106,7 +108,7 @@ export class LazyFills {
     if (!this.#entries.has(id)) return;
     // The operator's word on large pages of the kernel's own counts here as well.
     const collapse = hugePageChoice() === "always" || hugePageChoice() === "madvise";
-    const rate = this.#policy.fillRate;
+    const rate = this.#entries.get(id)?.onlyTouched === true ? 0 : this.#policy.fillRate;
     const order = { id, job, processDescriptor: this.#processDescriptor, rate, collapse };
     try {
       this.#client ??= new FillClient({
@@ -156,8 +158,9 @@ export class LazyFills {
   #done(id: number, result: FillResult): void {
     const entry = this.#entries.get(id);
     if (entry === undefined) return;
-    const { page, spare, source, since, trigger } = entry;
-    this.#filled.push({ page, spare, source, since, trigger, result });
+    const { local, ...filling } = entry;
+    local?.stop();
+    this.#filled.push({ ...filling, result });
     this.#drop(id);
     this.#listener.wake();
   }

@@ -62,7 +62,14 @@ export function adoptFills(
     used.add(theirs);
     const spare = adopted(guard.pid, tag.mapping, overlay, taken.ours, theirs);
     const source = { ...sourceOf(guard, overlay), size: overlay.size, pretendBad: guard.pretendBad };
-    const filling = { page: overlay, spare, source, since: performance.now(), trigger: undefined };
+    const filling = {
+      page: overlay,
+      spare,
+      source,
+      since: performance.now(),
+      trigger: undefined,
+      onlyTouched: false,
+    };
     if (isWatched(guard.pid, overlay)) guard.fills.start(filling);
     else guard.fills.closeUp(filling);
   }

@@ -19,6 +19,7 @@ export interface LazyCourse {
   readonly since: number;
   /** Why lazily, for the ledger. */
   readonly fillWhy: string;
+  readonly onlyTouched: boolean;
 }
 
 /** @returns what is known @throws HugemendError: the mapping is as it was, and the spare still there */
@@ -27,7 +28,7 @@ export function replaceLazily(
   held: HeldThread,
   page: LargePage,
   spare: Spare,
-  { trigger, since, fillWhy }: LazyCourse,
+  { trigger, since, fillWhy, onlyTouched }: LazyCourse,
 ): Replaced {
   const { file, identity } = openBacking(guard.pid, page);
   const source = { file, offset: page.offset, size: page.size, pretendBad: guard.pretendBad };
@@ -69,7 +70,14 @@ export function replaceLazily(
   const { base, size, offset, device, inode } = page;
   const begin = (): void => {
     guard.spares.used(spare);
-    guard.fills.start({ page: { base, size, offset, device, inode }, spare, source, since, trigger });
+    guard.fills.start({
+      page: { base, size, offset, device, inode },
+      spare,
+      source,
+      since,
+      trigger,
+      onlyTouched,
+    });
     guard.onStep("fill-begun");
     guard.later(() => prepareSpares(guard));
   };
