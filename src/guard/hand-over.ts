@@ -53,10 +53,13 @@ export async function handOver(guard: GuardContext, stopped: StoppedAtError, pag
     }
     // Plugged in a moment ago: QEMU can be asked only while its threads run.
     releaseToRepeat(guard, held);
-    await vm.lookAgain();
+    await whileOthersRun(guard, () => vm.lookAgain());
     return "again";
   }
-  return await byMonitor(guard, held, entry, () => vm.injectMachineCheck(cpu, gpa));
+  telling.recognised(held.tid);
+  return await whileOthersRun(guard, () =>
+    byMonitor(guard, held, entry, () => vm.injectMachineCheck(cpu, gpa)),
+  );
 }
 
 function bySignal(guard: GuardContext, held: HeldThread, why: string): HandOver {
@@ -71,7 +74,6 @@ async function byMonitor(
   entry: GuestEntry,
   order: () => ReturnType<NonNullable<GuardContext["vm"]>["injectMachineCheck"]>,
 ): Promise<HandOver> {
-  const bounce = setInterval(() => guard.waiting.bounce(), BOUNCE_MS);
   let gate: GuestGate | undefined;
   try {
     sendWaiting(held);
@@ -87,11 +89,20 @@ async function byMonitor(
   } catch (error) {
     guard.telling.bySignal(reasonOf(error).message);
   } finally {
-    clearInterval(bounce);
     gate?.open();
     held.withhold();
   }
   return "again";
+}
+
+/** QEMU is asked something meanwhile: threads that stand at a SIGBUS may hold what it needs for the answer. */
+async function whileOthersRun<Result>(guard: GuardContext, work: () => Promise<Result>): Promise<Result> {
+  const bounce = setInterval(() => guard.waiting.bounce(), BOUNCE_MS);
+  try {
+    return await work();
+  } finally {
+    clearInterval(bounce);
+  }
 }
 
 /** The thread waits for a kick of QEMU's own (SIGUSR1; QEMU 7.2: util/main-loop.c, SIG_IPI), then comes back from where it stopped. */

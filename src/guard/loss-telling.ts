@@ -68,6 +68,11 @@ export class LossTelling {
     return false;
   }
 
+  /** QEMU has told of this thread after all. */
+  recognised(tid: number): void {
+    this.#strangers.delete(tid);
+  }
+
   /**
    * QEMU has got a signal for a memory error, and keeps it in mind.
    *
