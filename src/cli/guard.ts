@@ -29,7 +29,10 @@ export function guardCommand(): Command {
   return new Command("guard")
     .description("keep one VM alive through memory errors; SIGTERM or SIGINT lets go of it")
     .requiredOption("--pid <number>", "process id of QEMU")
-    .option("--qmp <socket>", "a QMP socket that nobody else uses: guest addresses and pausing need it")
+    .option(
+      "--qmp <socket>",
+      "a QMP socket that nobody else uses: guest addresses, pausing and the return of large pages need it",
+    )
     .option("--ledger <folder>", "where the ledger is kept", "/var/lib/hugemend")
     .addOption(
       new Option("--quiesce <when>", "pause the VM for a recovery")
