@@ -2,9 +2,10 @@ import { readFileSync } from "node:fs";
 import { salvageSupport } from "../linux/procfs/kernel-version.js";
 import { memoryHeadroom } from "../linux/procfs/memory-headroom.js";
 import { readSmapsEntry } from "../linux/procfs/smaps.js";
+import { wantsLazy } from "../recovery/fill-choice.js";
 import { readHazards } from "../recovery/hazards.js";
 import type { LargePage } from "../recovery/large-page.js";
-import type { PlanFacts } from "../recovery/plan.js";
+import { memoryNeeded, type PlanFacts } from "../recovery/plan.js";
 import type { GuardContext } from "./guard-context.js";
 
 /**
@@ -30,8 +31,10 @@ export function gatherFacts(guard: GuardContext, page: LargePage, mapsText: stri
     mappings: mapsText.split("\n").length - 1,
     mappingsLimit: Number(readFileSync("/proc/sys/vm/max_map_count", "latin1")),
     // A replacement that is filled before is written by us, one that is filled after is charged to the VM (mm/userfaultfd.c).
-    availableBytes: memoryHeadroom("self"),
-    lazyAvailableBytes: memoryHeadroom(guard.pid),
+    availableBytes: memoryHeadroom("self", memoryNeeded(page.size)),
+    lazyAvailableBytes: wantsLazy(guard.policy.fill, page.size)
+      ? memoryHeadroom(guard.pid, memoryNeeded(page.size))
+      : 0,
     whenShort: guard.policy.whenShort,
   };
 }

@@ -60,6 +60,11 @@ const SPARE_MAPPINGS = 16;
 /** What must stay free beside the replacement, so that saving a VM does not bring the host to its knees. */
 const SPARE_BYTES = 64 * 1024 * 1024;
 
+/** @param size bytes of a large page @returns bytes that must be there to replace it */
+export function memoryNeeded(size: number): number {
+  return size + SPARE_BYTES;
+}
+
 const kernelReasons: Readonly<Record<Exclude<SalvageSupport, "ok">, string>> = {
   drops: "drops a poisoned large page from its file, so that reading gives zeros instead of data",
   "all-eio": "reads no byte of a poisoned large page",
@@ -121,7 +126,7 @@ type FillPlan = Pick<Extract<Plan, { action: "recover" }>, "fill" | "fillWhy" | 
 /** @returns undefined if there is not enough memory */
 function planFill(facts: PlanFacts): FillPlan | undefined {
   const { page, lazyObstacle } = facts;
-  const needed = page.size + SPARE_BYTES;
+  const needed = memoryNeeded(page.size);
   const eager = (fillWhy: string): FillPlan | undefined =>
     facts.availableBytes < needed ? undefined : { fill: "eager", fillWhy, onlyTouched: false };
   if (facts.fill === "eager") return eager("--fill is eager");

@@ -6,10 +6,12 @@ import { procPath } from "./proc-file.js";
 
 const ROOT = "/sys/fs/cgroup";
 
-/** One control group's account, in bytes. */
+/** One control group's account. */
 interface Account {
-  readonly limit: number;
-  readonly used: number;
+  /** Bytes that are not used. */
+  readonly free: number;
+  /** Bytes that could be freed; takes a while to find out. */
+  reclaimable(): number;
 }
 
 /** Documentation/filesystems/proc.rst: what the host can give without swapping. 0 if the kernel does not say. */
@@ -20,14 +22,15 @@ export function availableMemory(): number {
 
 /**
  * @param pid who would pay for the memory
- * @returns bytes; never more than the host has. Limits that cannot be read do not count
+ * @param enough bytes beyond which it does not matter how many there are
+ * @returns bytes, exact below `enough`; never more than the host has. Limits that cannot be read do not count
  */
-export function memoryHeadroom(pid: number | "self"): number {
+export function memoryHeadroom(pid: number | "self", enough: number): number {
   const groups = readText(pid === "self" ? "/proc/self/cgroup" : procPath(pid, "cgroup")) ?? "";
-  return Math.min(
-    availableMemory(),
-    ...accountsOf(groups).map(({ limit, used }) => Math.max(0, limit - used)),
+  const left = accountsOf(groups).map((account) =>
+    account.free >= enough ? account.free : Math.max(0, account.free + account.reclaimable()),
   );
+  return Math.min(availableMemory(), ...left);
 }
 
 /** @param text of /proc/PID/cgroup @returns accounts that have a limit, from the process's own group up to the root */
@@ -53,7 +56,10 @@ function unifiedAccount(folder: string): Account | undefined {
   const limit = readText(join(folder, "memory.max"))?.trim();
   const used = readText(join(folder, "memory.current"))?.trim();
   if (limit === undefined || used === undefined || limit === "max") return undefined;
-  return { limit: Number(limit), used: Number(used) - reclaimable(folder, "inactive_file") };
+  return {
+    free: Number(limit) - Number(used),
+    reclaimable: () => reclaimable(folder, "inactive_file"),
+  };
 }
 
 /** Documentation/admin-guide/cgroup-v1/memory.rst. */
@@ -61,7 +67,10 @@ function legacyAccount(folder: string): Account | undefined {
   const limit = readText(join(folder, "memory.limit_in_bytes"))?.trim();
   const used = readText(join(folder, "memory.usage_in_bytes"))?.trim();
   if (limit === undefined || used === undefined) return undefined;
-  return { limit: Number(limit), used: Number(used) - reclaimable(folder, "total_inactive_file") };
+  return {
+    free: Number(limit) - Number(used),
+    reclaimable: () => reclaimable(folder, "total_inactive_file"),
+  };
 }
 
 function reclaimable(folder: string, name: string): number {
