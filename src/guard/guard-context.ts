@@ -22,6 +22,7 @@ import type { Spares } from "./lazy/spares.js";
 import type { LossTelling } from "./loss-telling.js";
 import type { OwnTouches } from "./own-touches.js";
 import type { Refusals } from "./refusals.js";
+import type { ReplacedPages } from "./replaced-pages.js";
 import type { SharerWatch } from "./sharer-watch.js";
 import type { StaleStops } from "./stale-stop.js";
 import type { TouchLog } from "./touch-log.js";
@@ -55,6 +56,9 @@ export const resetSteps = [
   "heal-outcome-recorded",
 ] as const;
 
+/** Named points of what happens when a thread touches a lost page of a guest that was reset. */
+export const forgiveSteps = ["lost-forgiven"] as const;
+
 /** Named points of a lazy recovery after the swap. */
 export const lazySteps = ["fill-begun", "fill-full", "fill-closed", "fill-recorded"] as const;
 
@@ -71,7 +75,8 @@ export type GuardStep =
   | (typeof untouchedSteps)[number]
   | (typeof lazySteps)[number]
   | (typeof resetSteps)[number]
-  | (typeof handOverSteps)[number];
+  | (typeof handOverSteps)[number]
+  | (typeof forgiveSteps)[number];
 
 /** One VM's guard, as its steps see it. */
 export interface GuardContext {
@@ -98,6 +103,8 @@ export interface GuardContext {
   readonly attributesOf: (mapping: Mapping) => RamAttributes;
   /** Large pages that were left alone: their signals are delivered at once. */
   readonly refused: Refusals;
+  /** What is known of large pages that are out of their place. */
+  readonly replaced: ReplacedPages;
   /** Recognises threads that stopped at a page which is whole again. */
   readonly stale: StaleStops;
   /** Touches of lost pages in threads that block SIGBUS. */
@@ -114,6 +121,8 @@ export interface GuardContext {
   /** Whether a large page without a bad 4 KiB is replaced as well: only where memory cannot be made to fail. */
   readonly acceptsIntact: boolean;
   readonly onStep: (step: GuardStep) => void;
+  /** Sees to resets of the guest that nobody has told of, once no thread waits at an error any more. */
+  readonly lookForResets: () => void;
   /** Does something once no thread waits at an error any more. */
   readonly later: (chore: () => void) => void;
 }

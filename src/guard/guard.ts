@@ -23,17 +23,19 @@ import { LazyFills } from "./lazy/lazy-fills.js";
 import { adoptFills, takeLeftUserfaultfds } from "./lazy/left-fills.js";
 import { prepareSpares, removeSpares } from "./lazy/replace-lazily.js";
 import { Spares } from "./lazy/spares.js";
+import { tellLeftBehind } from "./left-behind.js";
 import type { LossTelling } from "./loss-telling.js";
 import { OwnTouches } from "./own-touches.js";
 import { readRamTable, rememberAttributes } from "./ram-table.js";
 import { Refusals } from "./refusals.js";
+import { type LeftPages, ReplacedPages } from "./replaced-pages.js";
 import { SharerWatch } from "./sharer-watch.js";
-import { pinnedWarnings, sharersWarning } from "./sharing-warnings.js";
+import { pinnedWarnings, tellSharers } from "./sharing-warnings.js";
 import { StaleStops } from "./stale-stop.js";
 import { lookAgainLater, tellState } from "./start-words.js";
 import { takeInventory, tidyUp } from "./takeover.js";
 import { TouchLog } from "./touch-log.js";
-import { finishHeals, type LeftHeals } from "./unfinished-heals.js";
+import { finishHeals } from "./unfinished-heals.js";
 import { UntouchedErrors } from "./untouched/untouched-errors.js";
 import type { VirtualMachine } from "./virtual-machine.js";
 import { Walk } from "./walk.js";
@@ -62,6 +64,8 @@ export interface GuardComponents {
   /** Absent without a QMP socket. */
   readonly vm: VirtualMachine | undefined;
   readonly telling: LossTelling;
+  /** What earlier guards have left, from the ledger. */
+  readonly left: LeftPages;
   readonly trial?: GuardTrial | undefined;
 }
 
@@ -82,6 +86,9 @@ function refuseSuccessor(pid: number, startTime: bigint): void {
   });
 }
 
+/** How often a guard without a monitor looks whether the guest was reset, while anything is lost. */
+const LOOK_FOR_RESETS_MS = 1000;
+
 /** Why a guard ended. */
 export type GuardEnd = GoneReason | "stopped";
 
@@ -91,6 +98,7 @@ export class Guard {
   readonly #untouched: UntouchedErrors;
   readonly #killPolicy: KillPolicy;
   readonly #walk: Walk;
+  #looks: NodeJS.Timeout | undefined;
   #stopping: Promise<void> | undefined;
   #closed = false;
   #end: ((end: GuardEnd) => void) | undefined;
@@ -118,7 +126,7 @@ export class Guard {
    * @throws TraceeError, LinuxError, GuardError: nothing is traced, or ends being traced with this process
    */
   static start(components: GuardComponents, { pid, startTime }: GuardedProcess, policy: GuardPolicy): Guard {
-    const { journal, telling, vm, trial = {} } = components;
+    const { journal, telling, vm, left: earlier, trial = {} } = components;
     const { onStep = (): void => {} } = trial;
     // Whatever takes long is read before the first thread is seized: a signal for QEMU would have to wait for us.
     const mapsText = readMapsText(pid);
@@ -165,6 +173,7 @@ export class Guard {
           busMasks: new BusMasks(inventory.busMasks),
           attributesOf,
           refused: new Refusals(),
+          replaced: new ReplacedPages(earlier),
           stale: new StaleStops(),
           ownTouches: new OwnTouches(),
           telling,
@@ -183,6 +192,9 @@ export class Guard {
           }),
           reportedBad: trial.reportedBad ?? ((page) => untouched.badIn(page)),
           pretendBad: trial.pretendBad ?? [],
+          lookForResets: () => {
+            if (opened.guard !== undefined) opened.guard.#walk.lookForResets();
+          },
           later: (chore) => {
             if (opened.guard !== undefined) opened.guard.#walk.later(async () => chore());
           },
@@ -196,9 +208,9 @@ export class Guard {
         busError: (held, error) => guard.#walk.add(held, interpret(error)),
         gone: (reason) => void guard.#gone(reason),
       });
-      vm?.onReset(() => guard.#walk.guestWasReset());
+      guard.#listenForResets();
       for (const warning of [...warnings, ...pinned]) journal.tell(warning);
-      sharers.announce((names) => journal.tell(sharersWarning(names)));
+      sharers.announce((names) => tellSharers(journal, pid, names));
       opened.guard = guard;
       adoptFills(guard.#context, inventory.placed, left);
       prepareSpares(guard.#context);
@@ -219,13 +231,22 @@ export class Guard {
     }
   }
 
+  #listenForResets(): void {
+    const { vm } = this.#context;
+    vm?.onReset(() => this.#walk.guestWasReset());
+    vm?.onReconnect(() => this.#walk.lookForResets());
+    // Without a monitor nobody tells.
+    if (vm === undefined)
+      this.#looks = setInterval(() => this.#walk.lookForResets(), LOOK_FOR_RESETS_MS).unref();
+  }
+
   /**
    * Carries on where a dead guard was putting large pages back, as soon as no thread stands at an error.
    *
    * @param left from the ledger
    * @param then called right afterwards, before any other work begins
    */
-  finishHeals(left: LeftHeals, then: () => void): void {
+  finishHeals(left: LeftPages, then: () => void): void {
     this.#walk.later(async () => {
       await finishHeals(this.#context, left);
       then();
@@ -257,6 +278,7 @@ export class Guard {
     this.#context.tracee.detach();
     // Nobody else gives a page to whoever waits for it.
     if (await finishLeft(this.#context)) tidyUp(this.#context.pid);
+    tellLeftBehind(this.#context);
     await this.#close(reason);
     this.#end?.("stopped");
   }
@@ -264,6 +286,7 @@ export class Guard {
   async #close(reason: string): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
+    clearInterval(this.#looks);
     const { journal, processDescriptor, sharers, vm } = this.#context;
     this.#untouched[Symbol.dispose]();
     sharers[Symbol.dispose]();

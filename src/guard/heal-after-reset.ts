@@ -3,22 +3,36 @@
 import { readOverlays } from "../recovery/classify.js";
 import { lostNow } from "../recovery/lost-now.js";
 import type { GuardContext } from "./guard-context.js";
+import { findMissedResets } from "./missed-resets.js";
 import { putLargePagesBack, tellHealFailure } from "./put-back.js";
 
-/** Never throws: what cannot be put back stays as it is, and is told. */
+/** QEMU has told of the reset. Never throws: what cannot be put back stays as it is, and is told. */
 export async function healAfterReset(guard: GuardContext): Promise<void> {
   guard.onStep("reset-seen");
-  // A reset forgives: what was left alone before may be tried again.
-  guard.refused.clear();
   try {
+    // A reset forgives: what was left alone before may be tried again.
+    guard.refused.clear();
     // What is not there yet cannot be copied, and whoever reads it would wait.
     await guard.fills.finishAll();
-    const { placed } = readOverlays(guard.pid);
-    const forgiven = placed.map(({ overlay }) => ({
+    const overlays = new Map(readOverlays(guard.pid).placed.map(({ overlay }) => [overlay.base, overlay]));
+    const forgiven = [...overlays.values()].map((overlay) => ({
       overlay,
       lost: lostNow(guard.pid, overlay.base, overlay.size),
     }));
     await putLargePagesBack(guard, forgiven);
+  } catch (error) {
+    tellHealFailure(guard, error);
+  }
+}
+
+/** Nobody has told, but the guest may have been reset. Never throws either. */
+export async function healAfterMissedReset(guard: GuardContext): Promise<void> {
+  try {
+    if (!guard.replaced.anyPending) return;
+    if (findMissedResets(guard, readOverlays(guard.pid).placed).length === 0) return;
+    guard.refused.clear();
+    await guard.fills.finishAll();
+    await putLargePagesBack(guard, findMissedResets(guard, readOverlays(guard.pid).placed));
   } catch (error) {
     tellHealFailure(guard, error);
   }

@@ -6,9 +6,10 @@ import { alignDown, type Hva, hex } from "../linux/address.js";
 import { tryReadProcess } from "../linux/process-memory.js";
 import { PagemapReader } from "../linux/procfs/pagemap-reader.js";
 import { BUS_MCEERR_AO, BUS_MCEERR_AR } from "../linux/signal-info.js";
-import { classify } from "../recovery/classify.js";
+import { classify, type PlacedOverlay } from "../recovery/classify.js";
 import { type LargePage, SMALL_PAGE } from "../recovery/large-page.js";
 import { planRecovery } from "../recovery/plan.js";
+import { forgiveTouched } from "./forgive.js";
 import type { GuardContext, StoppedAtError } from "./guard-context.js";
 import { handOver } from "./hand-over.js";
 import { gatherFacts } from "./plan-facts.js";
@@ -31,7 +32,7 @@ export async function handleMemoryError(guard: GuardContext, stopped: StoppedAtE
     if (stopped.code !== BUS_MCEERR_AR) return held.deliver();
     const { found, mapsText } = classify(guard.pid, stopped.address);
     if (found.kind === "large-page") await handleLargePage(guard, stopped, found.page, mapsText);
-    else if (found.kind === "overlay") await handleOverlay(guard, stopped);
+    else if (found.kind === "overlay") await handleOverlay(guard, stopped, found);
     else held.deliver();
   } catch (error) {
     const base = alignDown(stopped.address, SMALL_PAGE);
@@ -66,11 +67,17 @@ async function handleLargePage(
 }
 
 /** A touch of a page we put in place: of a lost one it is QEMU's; otherwise another thread's recovery was quicker. */
-async function handleOverlay(guard: GuardContext, stopped: StoppedAtError): Promise<void> {
+async function handleOverlay(
+  guard: GuardContext,
+  stopped: StoppedAtError,
+  placed: PlacedOverlay,
+): Promise<void> {
   const { held } = stopped;
   const address = alignDown(stopped.address, SMALL_PAGE);
   const readable = canBeRead(guard, address);
   if (readable) return releaseToRepeat(guard, held);
+  // The lost page of a guest that is gone: the one that started anew expects memory there.
+  if (forgiveTouched(guard, held, placed, address)) return;
   if (busHandlerIsGone(guard, held)) {
     // Another thread's SIGBUS may have cost QEMU its handler meanwhile: put back first, and the access raises a fresh signal.
     if (!guard.ownTouches.tooOften(held.tid, stopped.address)) return releaseToRepeat(guard, held);

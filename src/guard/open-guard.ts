@@ -73,7 +73,7 @@ export async function openGuard(options: OpenGuardOptions): Promise<Guard> {
       if (telling.warning !== undefined) journal.tell(telling.warning);
       if (telling.route === "monitor") await vm?.lookAgain();
       const guard = Guard.start(
-        { journal, vm, telling, trial: options.trial },
+        { journal, vm, telling, left: before, trial: options.trial },
         { pid, startTime },
         {
           quiesce: options.quiesce,
@@ -112,7 +112,8 @@ async function endLeftPause(vm: VirtualMachine, journal: Journal): Promise<void>
 const noQmp = {
   event: "warning",
   code: "HM_QMP_NONE",
-  message: "Without --qmp guest addresses are unknown, and a VM with direct disk I/O cannot be recovered",
+  message:
+    "Without --qmp guest addresses are unknown, a VM with direct disk I/O cannot be recovered, and after a guest reset small pages stay",
 } as const;
 
 function tornWarning(path: string, bytes: number): { event: "warning"; code: string; message: string } {

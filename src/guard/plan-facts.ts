@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import type { Hva } from "../linux/address.js";
 import { salvageSupport } from "../linux/procfs/kernel-version.js";
 import { memoryHeadroom } from "../linux/procfs/memory-headroom.js";
 import { readSmapsEntry } from "../linux/procfs/smaps.js";
@@ -22,7 +23,7 @@ export function gatherFacts(guard: GuardContext, page: LargePage, mapsText: stri
     salvage: salvageSupport(guard.kernel),
     kernel: guard.kernel.text,
     hazards,
-    watched: hazards.userfaultfds.some((fd) => !ours.has(fd)) && isWatched(guard.pid, page),
+    watched: hazards.userfaultfds.some((fd) => !ours.has(fd)) && isWatched(guard.pid, page.mapping.start),
     fill: guard.policy.fill,
     lazyObstacle: lazyObstacle(guard, page),
     quiesce: guard.policy.quiesce,
@@ -45,8 +46,13 @@ function lazyObstacle(guard: GuardContext, page: LargePage): string | undefined 
   return typeof spare === "string" ? spare : undefined;
 }
 
-/** VmFlags of a mapping that is registered with a userfaultfd: missing, write-protect, minor (fs/proc/task_mmu.c). */
-function isWatched(pid: number, page: LargePage): boolean {
-  const flags = readSmapsEntry(pid, page.mapping.start)?.vmFlags;
+/**
+ * VmFlags of a mapping that is registered with a userfaultfd: missing, write-protect, minor (fs/proc/task_mmu.c).
+ *
+ * @param start where the mapping begins
+ * @returns also true if it cannot be known
+ */
+export function isWatched(pid: number, start: Hva): boolean {
+  const flags = readSmapsEntry(pid, start)?.vmFlags;
   return flags === undefined || ["um", "uw", "ui"].some((flag) => flags.has(flag));
 }

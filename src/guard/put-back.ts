@@ -11,51 +11,87 @@ import { RecoveryError } from "../recovery/recovery-error.js";
 import { TAG_SIZE } from "../recovery/spare-tag.js";
 import type { HeldThread } from "../tracee/held-thread.js";
 import type { RemoteCalls } from "../tracee/remote-calls.js";
+import { clearForgiven } from "./forgive.js";
 import type { GuardContext } from "./guard-context.js";
-import { GuardError } from "./guard-error.js";
+import { refuseBeforePause, refuseWhilePaused } from "./heal-obstacles.js";
 import { withVmPaused } from "./pause.js";
+import type { ForgivenPage } from "./replaced-pages.js";
 import { tellTrouble } from "./tell-trouble.js";
 
-/** An overlay in place, after a reset of the guest. */
-export interface ForgivenPage {
-  readonly overlay: OverlayIdentity;
-  /** Offsets of the pages that were lost before the reset: nothing of them is expected any more. */
-  readonly lost: readonly number[];
-}
-
-/** Never throws: what cannot be put back stays as it is, and is told. */
+/**
+ * Where a large page cannot come back, at least what was lost of it is usable again: that is what the guest expects after a reset.
+ * Never throws: what cannot be put back stays as it is, and is told.
+ */
 export async function putLargePagesBack(guard: GuardContext, pages: readonly ForgivenPage[]): Promise<void> {
-  if (pages.length === 0) return;
-  const open = new Set<ForgivenPage>();
+  // A replacement that something has split is listed once for each of its parts.
+  const open: OpenPages = new Map(pages.map((page) => [page.overlay.base, page]));
+  if (open.size === 0) return;
   try {
-    refuseSharers(guard);
-    for (const page of pages) {
-      recordHealing(guard, page);
-      open.add(page);
-    }
+    refuseBeforePause(guard);
+    for (const page of open.values()) recordHealing(guard, page);
     guard.onStep("heal-recorded");
-    const work = (_: PauseLease, held: HeldThread): void => putAllBack(guard, open, held);
+    const work = (lease: PauseLease, held: HeldThread): void => putAllBack(guard, open, lease, held);
     await withVmPaused(guard, { step: "heal-paused", work });
   } catch (error) {
-    tellHealFailure(guard, error);
-    for (const page of open) noteUnhealed(guard, page, error);
+    leaveReplaced(guard, [...open.values()], error);
   }
 }
 
-/** The large page stays replaced: says so, and why. */
+/** Pages without an outcome. */
+type OpenPages = Map<Hva, ForgivenPage>;
+
+/** The large pages stay replaced. @param held a thread that stands */
+function leaveReplaced(
+  guard: GuardContext,
+  pages: readonly ForgivenPage[],
+  error: unknown,
+  held?: HeldThread,
+): void {
+  if (pages.length === 0) return;
+  const { cleared, trouble } = clearForgiven(guard, pages, held);
+  const code = codeOf(error);
+  const stays = pages.map(({ overlay }) => guard.replaced.stays(overlay.base, code));
+  const news = cleared > 0 || stays.includes(true);
+  // Nothing was begun without a monitor, so there is nothing to end.
+  if (!news && guard.vm === undefined) return;
+  for (const { overlay } of pages) {
+    const lost = guard.replaced.forgiven(overlay.base);
+    guard.journal.note({ event: "unhealed", hva: hex(overlay.base), code, lost: [...lost] });
+    if (code === "HM_HEAL_GONE") guard.replaced.gone(overlay.base);
+  }
+  if (news) tellUnhealed(guard, code, pages.length, { error, cleared, trouble });
+}
+
+interface Unhealed {
+  readonly error: unknown;
+  readonly cleared: number;
+  readonly trouble: unknown;
+}
+
+function tellUnhealed(
+  guard: GuardContext,
+  code: string,
+  count: number,
+  { error, cleared, trouble }: Unhealed,
+): void {
+  const what = count === 1 ? "the replaced large page stays" : `${count} replaced large pages stay`;
+  const usable =
+    cleared === 0 ? "" : `. ${cleared} lost ${cleared === 1 ? "page" : "pages"} of 4 KiB can be used again`;
+  const lost =
+    trouble === undefined ? "" : `. What is lost stays so until it is touched: ${messageOf(trouble)}`;
+  guard.journal.tell({
+    event: "warning",
+    code,
+    message: `After the reset ${what} replaced: ${messageOf(error)}${usable}${lost}`,
+  });
+}
+
+/** It is not even known what could be done. */
 export function tellHealFailure(guard: GuardContext, error: unknown): void {
   guard.journal.tell({
     event: "warning",
     code: codeOf(error),
-    message: `After the reset the replaced large page stays replaced: ${messageOf(error)}`,
-  });
-}
-
-function refuseSharers(guard: GuardContext): void {
-  const sharers = guard.sharers.lookNow();
-  if (sharers.length === 0) return;
-  throw new GuardError("HM_HEAL_SHARED", "Other processes map the VM's RAM and would see it change", {
-    present: sharers.join(", "),
+    message: `After the reset what is replaced stays replaced: ${messageOf(error)}`,
   });
 }
 
@@ -70,16 +106,20 @@ function recordHealing(guard: GuardContext, { overlay, lost }: ForgivenPage): vo
   });
 }
 
-/** @param open pages without an outcome; those that get one leave it */
-function putAllBack(guard: GuardContext, open: Set<ForgivenPage>, held: HeldThread): void {
+/** Each page that gets an outcome leaves `open`. */
+function putAllBack(guard: GuardContext, open: OpenPages, lease: PauseLease, held: HeldThread): void {
   const { placed } = readOverlays(guard.pid);
-  for (const page of open) {
-    open.delete(page);
+  refuseWhilePaused(
+    guard,
+    lease,
+    placed.filter(({ overlay }) => open.has(overlay.base)),
+  );
+  for (const page of open.values()) {
+    open.delete(page.overlay.base);
     try {
       tellOutcome(guard, page, putOneBack(guard, held, page, placed));
     } catch (error) {
-      tellHealFailure(guard, error);
-      noteUnhealed(guard, page, error);
+      leaveReplaced(guard, [page], error, held);
     }
     guard.onStep("heal-outcome-recorded");
   }
@@ -130,26 +170,26 @@ export function tellHealed(
   guard: GuardContext,
   { base, size }: Pick<OverlayIdentity, "base" | "size">,
 ): void {
+  guard.replaced.gone(base);
   const gpa = guestAddress(guard, base);
   guard.journal.tell({ event: "healed", gpa, pageSize: size, hva: hex(base) });
 }
 
-function tellOutcome(guard: GuardContext, { overlay }: ForgivenPage, outcome: HealOutcome): void {
+function tellOutcome(guard: GuardContext, { overlay, lost }: ForgivenPage, outcome: HealOutcome): void {
   if (outcome === "healed") return tellHealed(guard, overlay);
   const gpa = guestAddress(guard, overlay.base);
-  const hva = hex(overlay.base);
-  guard.journal.note({ event: "unhealed", hva, code: "HM_HEAL_POOL_EMPTY", lost: [] });
+  const code = "HM_HEAL_POOL_EMPTY";
+  guard.replaced.cleared(overlay.base, lost);
+  guard.journal.note({ event: "unhealed", hva: hex(overlay.base), code, lost: [] });
+  // QEMU may tell of one reset twice, and of the next one while the pool is as empty.
+  if (!guard.replaced.stays(overlay.base, code) && lost.length === 0) return;
   guard.journal.tell({
     event: "warning",
-    code: "HM_HEAL_POOL_EMPTY",
+    code,
     message:
       `No free large page of ${overlay.size} bytes for gpa ${gpa ?? "unknown"}: the small pages stay, their lost pages are usable ` +
       "again. Raise the pool; the next reset tries again",
   });
-}
-
-function noteUnhealed(guard: GuardContext, { overlay, lost }: ForgivenPage, error: unknown): void {
-  guard.journal.note({ event: "unhealed", hva: hex(overlay.base), code: codeOf(error), lost });
 }
 
 function guestAddress(guard: GuardContext, base: Hva): string | null {

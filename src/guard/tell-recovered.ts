@@ -22,6 +22,7 @@ export function tellRecovered(
   replaced: Replaced,
   course: RecoveryCourse,
 ): void {
+  guard.replaced.replaced(page.base, replaced.lost);
   const guest = guard.vm?.gpaOf(page.base) ?? null;
   const { trigger, quiesced, stall, downtime, total } = course;
   guard.journal.tell({

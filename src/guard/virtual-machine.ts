@@ -144,6 +144,11 @@ export class VirtualMachine {
     this.#client.on("RESET", listener);
   }
 
+  /** Calls back when the connection was away: events may have been missed. */
+  onReconnect(listener: () => void): void {
+    this.#client.onReconnect(listener);
+  }
+
   /** Ends the session, once no pause of ours is under way any more, or after a while. */
   async close(): Promise<void> {
     await Promise.race([this.#quiescer.idle(), sleep(PATIENCE_MS, undefined, { ref: false })]);

@@ -3,7 +3,7 @@
 import { BUS_MCEERR_AR, type BusError } from "../linux/signal-info.js";
 import type { HeldThread } from "../tracee/held-thread.js";
 import type { GuardContext, StoppedAtError } from "./guard-context.js";
-import { healAfterReset } from "./heal-after-reset.js";
+import { healAfterMissedReset, healAfterReset } from "./heal-after-reset.js";
 import { finishFill } from "./lazy/finish-fill.js";
 import { handleMemoryError } from "./memory-error.js";
 import { bounceToRepeat } from "./release.js";
@@ -18,6 +18,7 @@ export class Walk {
   readonly #queue: StoppedAtError[] = [];
   readonly #chores: (() => Promise<void>)[] = [];
   #resetSeen = false;
+  #resetMissed = false;
   #walking: Promise<void> = Promise.resolve();
   #busy = false;
   #ending = false;
@@ -49,6 +50,13 @@ export class Walk {
   /** Large pages are to be put back. */
   guestWasReset(): void {
     this.#resetSeen = true;
+    this.wake();
+  }
+
+  /** Large pages are to be put back if the guest was reset without a word. */
+  lookForResets(): void {
+    if (!this.context.replaced.anyPending) return;
+    this.#resetMissed = true;
     this.wake();
   }
 
@@ -86,7 +94,7 @@ export class Walk {
         else if (reported !== undefined) await handleReport(this.context, reported);
         else if (filled !== undefined) finishFill(this.context, filled);
         else if (chore !== undefined) await chore();
-        else if (this.#resetSeen) await this.#heal();
+        else if (this.#resetSeen || this.#resetMissed) await this.#heal();
         else return;
       }
     } finally {
@@ -95,8 +103,11 @@ export class Walk {
   }
 
   async #heal(): Promise<void> {
+    const heal = this.#resetSeen ? healAfterReset : healAfterMissedReset;
+    // The one takes care of what the other would find.
     this.#resetSeen = false;
-    await healAfterReset(this.context);
+    this.#resetMissed = false;
+    await heal(this.context);
   }
 
   /** Lets all threads that wait repeat their access. */

@@ -7,16 +7,16 @@
  * which dies leaves nothing in the VM's process.
  */
 
-import { closeSync, openSync } from "node:fs";
 import { hex, hva } from "../linux/address.js";
 import { errno } from "../linux/errno.js";
 import { punchHole } from "../linux/file-transfer.js";
+import { hasFreeLargePage } from "../linux/large-page-pool.js";
 import { mapping as flags, mapFile } from "../linux/native-memory.js";
 import { readProcessInto } from "../linux/process-memory.js";
-import { mapFilesPath } from "../linux/procfs/map-files.js";
 import { trySystemCall } from "../linux/system-call.js";
 import type { RemoteCalls } from "../tracee/remote-calls.js";
 import type { PlacedOverlay } from "./classify.js";
+import { clearLostPages } from "./clear-lost-pages.js";
 import { SMALL_PAGE } from "./large-page.js";
 import { lostNow } from "./lost-now.js";
 import type { OverlayIdentity } from "./overlay-name.js";
@@ -49,7 +49,6 @@ export interface HealInit {
   readonly onStep: (step: HealStep) => void;
 }
 
-const MADV_DONTNEED = 4;
 const PIECE = 256 * 1024;
 
 /**
@@ -63,14 +62,12 @@ export function healLargePage(remote: RemoteCalls, init: HealInit): HealOutcome 
   const { overlay } = placed;
   refuseSplit(placed);
   refuseNewLoss(lostNow(remote.pid, overlay.base, overlay.size), init);
+  // Without a page the hole would be for nothing: whoever maps the file later reads zeros from it.
+  if (!hasFreeLargePage(overlay.size)) return clear(remote, init);
   using file = openRamFile(remote.pid, init.processDescriptor, overlay);
   punchOut(file, overlay);
   onStep("hole-punched");
-  if (!allocate(file, overlay)) {
-    clearLostPages(remote, init);
-    onStep("lost-cleared");
-    return "cleared";
-  }
+  if (!allocate(file, overlay)) return clear(remote, init);
   onStep("page-allocated");
   try {
     copyBack(remote.pid, file, init);
@@ -83,6 +80,12 @@ export function healLargePage(remote: RemoteCalls, init: HealInit): HealOutcome 
   mapOver(remote, file, placed);
   onStep("heal-swapped");
   return "healed";
+}
+
+function clear(remote: RemoteCalls, { placed, forgiven, onStep }: HealInit): HealOutcome {
+  clearLostPages(remote, placed, forgiven);
+  onStep("lost-cleared");
+  return "cleared";
 }
 
 function refuseSplit({ overlay, mapping }: PlacedOverlay): void {
@@ -152,21 +155,4 @@ function mapOver(remote: RemoteCalls, { theirs }: RamFile, { overlay, mapping }:
   // SAFETY: the finished large page takes the place of the small ones in one call under the kernel's mmap lock, which every page
   // fault waits for; the page is allocated, so nothing needs to be reserved. If we die, it has happened or it has not.
   remote.call("mmap", overlay.base, overlay.size, protection, how, theirs, overlay.offset);
-}
-
-/** Takes markers and poison away: the lost pages read as zeros from then on. */
-function clearLostPages(remote: RemoteCalls, { placed, forgiven }: HealInit): void {
-  const { overlay, mapping } = placed;
-  const file = mapping.inode === 0n ? undefined : openSync(mapFilesPath(remote.pid, mapping), "r+");
-  try {
-    for (const offset of lostNow(remote.pid, overlay.base, overlay.size)) {
-      if (!forgiven.has(offset)) continue;
-      // SAFETY: a lost page of a guest that was reset: it holds nothing, and its place in the overlay's file may become a hole.
-      if (file !== undefined) punchHole(file, BigInt(offset), SMALL_PAGE);
-      // SAFETY: as above; the marker in the page table goes.
-      remote.call("madvise", hva(overlay.base + BigInt(offset)), SMALL_PAGE, MADV_DONTNEED);
-    }
-  } finally {
-    if (file !== undefined) closeSync(file);
-  }
 }

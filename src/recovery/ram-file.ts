@@ -1,11 +1,11 @@
 /** The VM's own descriptor of the file behind an overlay: what a heal works with, so with no more rights than the VM has. */
 
 import { fstatSync, readdirSync, statfsSync, statSync } from "node:fs";
-import { setImmediate as nextTurn } from "node:timers/promises";
 import { readAt } from "../linux/file-transfer.js";
 import { allocateNative } from "../linux/native-memory.js";
 import { closeDescriptor, takeDescriptor } from "../linux/pidfd.js";
 import { HUGETLBFS_MAGIC } from "../linux/procfs/map-files.js";
+import { SMALL_PAGE } from "./large-page.js";
 import type { OverlayIdentity } from "./overlay-name.js";
 import { RecoveryError } from "./recovery-error.js";
 
@@ -76,21 +76,17 @@ function refuseOtherFiles(file: number, overlay: OverlayIdentity): void {
   );
 }
 
-const PIECE = 256 * 1024;
-/** Between pieces of this size the event loop gets its turn. */
-const AT_ONCE = 2 * 1024 * 1024;
-const buffer = allocateNative(PIECE);
-const zeros = Buffer.alloc(PIECE);
+const buffer = allocateNative(SMALL_PAGE);
+const zeros = Buffer.alloc(SMALL_PAGE);
 
 /**
- * Whether nothing is in the file where an overlay's large page was: all of it reads as zeros, without an error. A bad page that is
- * still there gives EIO (fs/hugetlbfs/inode.c), mostly after some bytes that are not zero.
+ * Whether 4 KiB of a large page are zeros in its file, read without an error. A bad page gives EIO there for as long as it is in the
+ * file (fs/hugetlbfs/inode.c); a hole reads as zeros.
+ *
+ * @param file from {@link openRamFile}
+ * @param at offset of the 4 KiB in the large page
  */
-export async function isHole(file: number, overlay: OverlayIdentity): Promise<boolean> {
-  for (let position = 0; position < overlay.size; position += PIECE) {
-    if (position > 0 && position % AT_ONCE === 0) await nextTurn();
-    const { value, errno } = readAt(file, buffer.address, PIECE, overlay.offset + BigInt(position));
-    if (errno !== 0 || value !== BigInt(PIECE) || !buffer.bytes.equals(zeros)) return false;
-  }
-  return true;
+export function readsAsZeros({ ours }: RamFile, { offset }: OverlayIdentity, at: number): boolean {
+  const { value, errno } = readAt(ours, buffer.address, SMALL_PAGE, offset + BigInt(at));
+  return errno === 0 && value === BigInt(SMALL_PAGE) && buffer.bytes.equals(zeros);
 }

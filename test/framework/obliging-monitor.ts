@@ -14,6 +14,7 @@ export class ObligingMonitor implements AsyncDisposable {
   readonly #start: bigint;
   readonly #size: number;
   readonly #clients = new Set<(message: object) => void>();
+  readonly #sockets = new Set<Socket>();
   #running = true;
   /** Called after each `stop` that the guard has sent. */
   onStop: () => void = () => {};
@@ -51,10 +52,19 @@ export class ObligingMonitor implements AsyncDisposable {
       say({ event: "RESET", data: { guest: false, reason: "host-qmp-system-reset" }, timestamp });
   }
 
+  /** Loses every connection, as when its proxy is started anew. */
+  drop(): void {
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
   #serve(socket: Socket): void {
+    this.#sockets.add(socket);
     const say = (message: object): void => void socket.write(`${JSON.stringify(message)}\n`);
     this.#clients.add(say);
-    socket.on("close", () => this.#clients.delete(say));
+    socket.on("close", () => {
+      this.#clients.delete(say);
+      this.#sockets.delete(socket);
+    });
     const version = { qemu: { major: 10, minor: 0, micro: 0 }, package: "" };
     say({ QMP: { version, capabilities: [] } });
     let rest = "";

@@ -30,6 +30,7 @@ export function finishFill(guard: GuardContext, filled: Filled, traced = true): 
   closeSync(source.file);
   guard.onStep("fill-closed");
   const givesBack = guard.policy.giveBack && guard.sharers.lookNow().length === 0;
+  guard.replaced.filled(page.base, result.lost, givesBack);
   const guest = guard.vm?.gpaOf(page.base) ?? null;
   const lostBytes = result.lost.length * 4096;
   guard.journal.tell({
