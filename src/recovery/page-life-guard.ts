@@ -124,11 +124,30 @@ function resumes(page: PageLife): Next {
   return access(free, { kind: "touch", part: page.standing });
 }
 
+/** The large page cannot come back, but what the reset forgives is usable again, and holds zeros. */
+function clears(page: PageLife): PageLife {
+  const { lost, forgiven = lost } = page;
+  const still = (parts: readonly boolean[]): boolean[] =>
+    parts.map((one, part) => one && forgiven[part] !== true);
+  const recorded = still(page.recorded);
+  // A hole says nothing of what is not recorded.
+  return {
+    ...page,
+    lost: still(lost),
+    gone: still(page.gone),
+    recorded,
+    hole: page.hole && recorded.includes(true),
+  };
+}
+
 /** A step is refused before anything counts: the mapping is as it was, and QEMU gets its signal. */
 export function guardFails(page: PageLife, flaws: LifeFlaws): Next {
   const recovering = ["planned", "pausing", "paused", "salvaged", "lost-marked", "intent-recorded"];
   const healing = ["resetting", "heal-recorded", "heal-pausing", "heal-paused"];
-  if (healing.includes(page.work)) return resumes({ ...page, resetSeen: false, forgiven: undefined });
+  if (healing.includes(page.work)) {
+    const cleared = flaws.clearsNothing === true ? page : clears(page);
+    return resumes({ ...cleared, resetSeen: false, forgiven: undefined });
+  }
   if (!recovering.includes(page.work)) return undefined;
   const after = resumes({ ...forgets(page), refused: true });
   if (flaws.keepsThread !== true || page.standing === undefined) return after;

@@ -1,7 +1,7 @@
 /** What must hold in the model of a large page's life (page-life.ts), in every state: docs/model.md. */
 
 import { nextLife } from "./page-life.js";
-import { type LifeFlaws, type PageLife, raises, type Seen } from "./page-life-state.js";
+import { type LifeFlaws, newPage, type PageLife, raises, type Seen } from "./page-life-state.js";
 
 /** @returns what is wrong with a state and what was seen on the way to it, for people; empty if nothing is */
 export function violations(page: PageLife, seen: readonly Seen[]): string[] {
@@ -47,6 +47,13 @@ export function owesLargePage(page: PageLife): boolean {
   if (page.work !== "absent" || page.mapped !== "small" || !page.lost.includes(true)) return false;
   const forgiven = page.forgiven ?? (page.hole ? page.recorded : undefined);
   return page.lost.every((lost, part) => !lost || forgiven?.[part] === true);
+}
+
+/** @returns parts of which a guest that was reset expects memory as soon as a guard is there, though none was when it was reset */
+export function owedParts(page: PageLife): boolean[] {
+  if (page.work !== "absent" || page.mapped !== "small") return newPage.lost.map(() => false);
+  const forgiven = page.forgiven ?? (page.hole ? page.recorded : newPage.lost);
+  return page.lost.map((lost, part) => lost && forgiven[part] === true);
 }
 
 /** @returns what is wrong with a state in which nothing more is going to happen; empty if nothing is */

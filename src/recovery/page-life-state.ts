@@ -130,6 +130,8 @@ export interface LifeFlaws {
   readonly forgetsReset?: boolean;
   /** Whatever cannot be read when the large page comes back becomes zeros. */
   readonly zerosAll?: boolean;
+  /** Where the large page cannot come back after a reset, what was lost stays lost. */
+  readonly clearsNothing?: boolean;
 }
 
 /** A step of the machine. `undefined`: the event cannot happen in this state. */

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import { nextLife } from "./page-life.js";
-import { owesLargePage, settle, unsettled, violations } from "./page-life-rules.js";
+import { owedParts, owesLargePage, settle, unsettled, violations } from "./page-life-rules.js";
 import { type LifeEvent, type LifeFlaws, newPage, type PageLife } from "./page-life-state.js";
 
 const events: readonly LifeEvent[] = [
@@ -39,6 +39,11 @@ function judgeEnd(page: PageLife, flaws: LifeFlaws): string[] {
     ...violations(rest.page, rest.seen),
     ...unsettled(rest.page),
     ...(owesLargePage(page) && rest.page.mapped === "small" ? ["a reset is forgotten"] : []),
+    ...owedParts(page).flatMap((owed, part) =>
+      owed && rest.page.mapped === "small" && rest.page.lost[part] === true
+        ? [`part ${part} stays lost`]
+        : [],
+    ),
   ];
 }
 
@@ -120,6 +125,7 @@ describe("the life of a large page", () => {
     [{ keepsThread: true }, /stands for ever/],
     [{ forgetsReset: true }, /a reset is forgotten/],
     [{ zerosAll: true }, /gave version/],
+    [{ clearsNothing: true }, /stays lost/],
   ];
   for (const [flaw, expected] of flaws) {
     it(`would be found wrong: ${Object.keys(flaw).join()}`, () => {

@@ -105,7 +105,7 @@ function reset(page: PageLife): PageLife {
   return {
     ...page,
     small: page.mapped === "large" ? page.small : small,
-    hole: page.hole || unseen,
+    hole: page.hole || (unseen && page.recorded.includes(true)),
     bad: renewed ? newPage.bad : page.bad,
     written: held,
     gone: page.mapped === "small" ? page.lost : newPage.gone,
@@ -118,16 +118,13 @@ function reset(page: PageLife): PageLife {
 
 /**
  * A new guard ends a pause that the ledger says a dead one has left; before that it finishes what that one was putting back. A hole
- * in the file tells of a reset that nobody has seen, as long as no part is lost that the ledger does not know.
+ * in the file tells of a reset that nobody has seen; it forgives the parts that the ledger knows as lost.
  */
 function guardStarts(page: PageLife, flaws: LifeFlaws): PageLife {
   const ours = page.pauseRecorded && page.pausedBy === "us";
   const small = page.mapped === "small";
-  const missed =
-    page.hole &&
-    page.lost.includes(true) &&
-    page.lost.every((lost, part) => !lost || page.recorded[part] === true);
-  const forgiven = small ? (page.forgiven ?? (missed ? page.lost : undefined)) : undefined;
+  const missed = page.lost.map((lost, part) => page.hole && lost && page.recorded[part] === true);
+  const forgiven = small ? (page.forgiven ?? (missed.includes(true) ? missed : undefined)) : undefined;
   const heals = forgiven !== undefined && flaws.forgetsReset !== true;
   const fresh: PageLife = {
     ...page,

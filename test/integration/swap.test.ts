@@ -163,6 +163,7 @@ describe("a large page at an error", () => {
       "warning",
       "ready",
       ...Array.from({ length: 4 }, () => ["intent", "recovered"]).flat(),
+      "warning",
       "detached",
     ]);
   });
