@@ -15,6 +15,8 @@ export interface GuardChoices {
   readonly blind: boolean;
   /** What it reads as the kernel's release, in place of the real one. */
   readonly release?: string;
+  /** False: it has no QMP socket. */
+  readonly monitor?: false;
   readonly killAt?: string | undefined;
   readonly waitAt?: readonly string[];
   /** How it tells QEMU of lost pages, whatever QEMU's release. */
@@ -44,6 +46,7 @@ export class LabGuard {
    * Starts a guard for a process and waits until it holds it.
    *
    * @param extra more arguments
+   * @param monitor false: without a QMP socket
    * @param killAt step at which it ends itself with SIGKILL
    * @param waitAt steps at which it says `waiting` and blocks for seconds
    * @param lossRoute how it tells QEMU of lost pages, whatever QEMU's release
@@ -55,15 +58,14 @@ export class LabGuard {
   static async start(
     agent: AgentClient,
     pid: number,
-    { extra, blind, release, killAt, waitAt, lossRoute }: GuardChoices,
+    { extra, blind, release, monitor, killAt, waitAt, lossRoute }: GuardChoices,
     onText: (stream: "out" | "err", text: string) => void,
   ): Promise<LabGuard> {
     const argv = [
       "guard",
       "--pid",
       pid,
-      "--qmp",
-      victimPaths.guardQmp,
+      ...(monitor === false ? [] : ["--qmp", victimPaths.guardQmp]),
       "--ledger",
       ledgerFolder,
       "--json",

@@ -52,6 +52,11 @@ export class LabSession implements AsyncDisposable {
     return this.#startGuard({ extra, blind: true });
   }
 
+  /** One without a QMP socket. */
+  guardWithoutMonitor(): Promise<LabGuard> {
+    return this.#startGuard({ extra: [], blind: false, monitor: false });
+  }
+
   /** One that takes the kernel for another release. */
   disguisedGuard(release: string): Promise<LabGuard> {
     return this.#startGuard({ extra: [], blind: false, release });

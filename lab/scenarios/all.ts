@@ -23,6 +23,7 @@ import { poisonHwpoison, poisonUffd } from "./poison-ways.js";
 import { memPath, shareOff } from "./private-ram.js";
 import { qemuOptions, qemuOptionsDimm, qemuOptionsIntel, qemuOptionsPc } from "./qemu-options.js";
 import { lossByMonitor, lossByMonitorCrash, reset72, reset72Stock } from "./reset-old-qemu.js";
+import { resetPinned, resetShared, resetWhileDead, resetWithoutMonitor } from "./reset-without-return.js";
 import { errorDuringRecovery, errorStorm, secondError } from "./second-error.js";
 import { selfTest, selfTestOldKernel } from "./self-test.js";
 import { threePages, twoLargePages, twoVcpus } from "./several.js";
@@ -76,6 +77,10 @@ export const allScenarios: readonly Scenario[] = [
   qemuOptionsPc,
   qemuOptionsIntel,
   qemuOptionsDimm,
+  resetWithoutMonitor,
+  resetShared,
+  resetWhileDead,
+  resetPinned,
   reset72,
   reset72Stock,
   lossByMonitor,

@@ -102,18 +102,21 @@ export const sharers: Scenario = {
 
 const device = `/sys/bus/pci/devices/${spareDevice}`;
 
+/** For L1's shell: takes a PCI device from the lab host, so that VFIO can give it to the guest. */
+export const lendDevice: string = [
+  loadModules("vfio_iommu_type1", "vfio-pci"),
+  `{ [ ! -e ${device}/driver ] || echo ${spareDevice} > ${device}/driver/unbind; }`,
+  `echo vfio-pci > ${device}/driver_override && echo ${spareDevice} > /sys/bus/pci/drivers_probe`,
+  // Without interrupt remapping VFIO wants to be told that the guest is trusted.
+  "echo Y > /sys/module/vfio_iommu_type1/parameters/allow_unsafe_interrupts",
+].join(" && ");
+
 /** A PCI device of the lab host is the guest's own: VFIO holds all of its RAM for it, through a real IOMMU mapping. */
 const pinnedVictim: VictimConfig = {
   ...usualVictim,
   id: "pinned",
   host: iommuHost,
-  prepare: [
-    loadModules("vfio_iommu_type1", "vfio-pci"),
-    `{ [ ! -e ${device}/driver ] || echo ${spareDevice} > ${device}/driver/unbind; }`,
-    `echo vfio-pci > ${device}/driver_override && echo ${spareDevice} > /sys/bus/pci/drivers_probe`,
-    // Without interrupt remapping VFIO wants to be told that the guest is trusted.
-    "echo Y > /sys/module/vfio_iommu_type1/parameters/allow_unsafe_interrupts",
-  ].join(" && "),
+  prepare: lendDevice,
   extra: `-device vfio-pci,host=${spareDevice}`,
 };
 
