@@ -18,13 +18,20 @@ export interface TextListener {
   failed(error: unknown): void;
 }
 
+/** See {@link watchText}. */
+export interface TextWatch {
+  /** Hands over what has come, now. */
+  drain(): void;
+  /** Ends it; what has come until then is handed over first. */
+  stop(): void;
+}
+
 /**
  * Hands over what comes, from the event loop.
  *
  * @param fd a descriptor that the kernel can poll, opened with O_NONBLOCK; stays the caller's
- * @returns ends it; what has come until then is handed over first
  */
-export function watchText(fd: number, listener: TextListener): () => void {
+export function watchText(fd: number, listener: TextListener): TextWatch {
   let watching = true;
   const stopPolling = watchReadable(fd, () => drain(MOST_READS));
   const stop = (): void => {
@@ -49,8 +56,11 @@ export function watchText(fd: number, listener: TextListener): () => void {
       }
     }
   };
-  return () => {
-    drain(MOST_READS);
-    stop();
+  return {
+    drain: () => drain(MOST_READS),
+    stop: () => {
+      drain(MOST_READS);
+      stop();
+    },
   };
 }

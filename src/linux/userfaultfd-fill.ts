@@ -6,6 +6,7 @@
 import { type Hva, hva } from "./address.js";
 import { errno } from "./errno.js";
 import { allocateNative } from "./native-memory.js";
+import { waitReadable } from "./readiness.js";
 import { trySystemCall } from "./system-call.js";
 import { answer, control } from "./userfaultfd.js";
 
@@ -30,6 +31,8 @@ export type UserfaultMessage =
  * @returns nothing as well when the process has ended
  */
 export function readMessages(descriptor: number): UserfaultMessage[] {
+  // The description is shared with the VM, which could make reads wait.
+  if (waitReadable([descriptor], 0).length === 0) return [];
   const { value, errno: error } = trySystemCall("read", descriptor, inbox.address, inbox.bytes.length);
   if (error !== 0) return [];
   const found: UserfaultMessage[] = [];

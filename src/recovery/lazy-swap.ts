@@ -3,8 +3,10 @@
  * its page (page-fill.ts): no instant exists in which the guest could read a hole, or a zero that was data.
  */
 
+import { hva } from "../linux/address.js";
+import { errnoName } from "../linux/errno.js";
 import { allocateNative, mapping } from "../linux/native-memory.js";
-import { readMessages } from "../linux/userfaultfd-fill.js";
+import { poisonPage, readMessages } from "../linux/userfaultfd-fill.js";
 import { RemoteCallError, type RemoteCalls } from "../tracee/remote-calls.js";
 import { type LargePage, SMALL_PAGE } from "./large-page.js";
 import { largePageReader, type PageSource } from "./large-page-reader.js";
@@ -12,7 +14,14 @@ import { RecoveryError } from "./recovery-error.js";
 import type { Spare } from "./spare.js";
 
 /** Named points between which the guard could die; tests end it at each of them. */
-export const lazySwapSteps = ["bad-found", "lazy-intent-recorded", "tagged", "moving", "moved"] as const;
+export const lazySwapSteps = [
+  "bad-found",
+  "lazy-intent-recorded",
+  "tagged",
+  "lazy-lost-marked",
+  "moving",
+  "moved",
+] as const;
 
 /** One of {@link lazySwapSteps}. */
 export type LazySwapStep = (typeof lazySwapSteps)[number];
@@ -22,7 +31,7 @@ export interface LazySwapInit {
   readonly page: LargePage;
   readonly spare: Spare;
   readonly source: PageSource;
-  /** Offsets in the page that the kernel has reported as bad. */
+  /** Offsets of all that is bad in the page, as far as the kernel has reported it; none if there may be more: then the page is read. */
   readonly reported: readonly number[];
   /** Whether a page without a bad 4 KiB is replaced as well: only where memory cannot be made to fail. */
   readonly acceptsIntact: boolean;
@@ -36,8 +45,8 @@ const buffer = allocateNative(SMALL_PAGE);
 
 /**
  * @param remote a borrowed thread of the tracee
- * @returns the lost 4 KiB that are known: what else is lost is found when it is filled
- * @throws HugemendError: the mapping is as it was, and the spare as well
+ * @returns the lost 4 KiB that are known: what has gone bad since is found when it is filled
+ * @throws HugemendError: the mapping is as it was; the spare can be used again, unless it says that it is spoiled
  */
 export function placeSpare(remote: RemoteCalls, init: LazySwapInit): number[] {
   const { page, spare, onStep } = init;
@@ -52,6 +61,8 @@ export function placeSpare(remote: RemoteCalls, init: LazySwapInit): number[] {
     onStep("moving");
     readMessages(spare.userfaultfd);
   };
+  markLost(spare, lost);
+  onStep("lazy-lost-marked");
   const flags = mapping.MREMAP_MAYMOVE | mapping.MREMAP_FIXED;
   const { region, size } = spare;
   try {
@@ -72,13 +83,32 @@ export function placeSpare(remote: RemoteCalls, init: LazySwapInit): number[] {
 }
 
 /**
+ * Before the move, and not when they are found missing: KVM looks after a missing page in the background and lets another program of the
+ * guest run meanwhile (asynchronous page faults). If it turns out to be lost then, the error meets that one, or the guest's kernel, which panics
+ * (arch/x86/kvm/mmu/mmu.c kvm_arch_async_page_ready; seen on Linux 6.12).
+ */
+function markLost(spare: Spare, lost: readonly number[]): void {
+  const { userfaultfd, region } = spare;
+  spare.spoiled = true;
+  for (const offset of lost) {
+    const error = poisonPage(userfaultfd, hva(region + BigInt(offset)), SMALL_PAGE);
+    if (error === 0) continue;
+    throw new RecoveryError("HM_LAZY_MARK", "A lost page cannot be marked in the spare region", {
+      present: errnoName(error),
+      remedy: "The mapping was left as it was",
+    });
+  }
+}
+
+/**
  * A signal without a bad 4 KiB behind it is a riddle: the page may have left its file, so that zeros were read for data. So one bad 4 KiB
  * has to be seen first, and a good one as well: a kernel that does not know which part is bad refuses them all.
  */
 function findBad(init: LazySwapInit): number[] {
   const { source, acceptsIntact } = init;
   const reported = init.reported.filter((offset) => isBad(source, offset));
-  const lost = reported.length > 0 ? reported : scan(source);
+  const complete = reported.length > 0 && reported.length === init.reported.length;
+  const lost = complete ? reported : scan(source);
   if (lost.length === 0 && !acceptsIntact) {
     throw new RecoveryError("HM_SALVAGE_NOTHING_LOST", "The large page reads without an error", {
       expected: "at least one bad 4 KiB",
@@ -99,17 +129,18 @@ function isBad(source: PageSource, offset: number): boolean {
   return largePageReader(source, buffer.address)(offset, SMALL_PAGE) === 0;
 }
 
-/** Reads up to the first bad 4 KiB. @returns none if there is none */
+/** Reads all of it. @returns every bad 4 KiB, ascending */
 function scan(source: PageSource): number[] {
   const memory = allocateNative(PIECE);
   try {
     const read = largePageReader(source, memory.address);
+    const bad: number[] = [];
     for (let position = 0; position < source.size; ) {
       const got = read(position, PIECE);
-      if (got === 0) return [position];
-      position += got;
+      if (got === 0) bad.push(position);
+      position += got || SMALL_PAGE;
     }
-    return [];
+    return bad;
   } finally {
     memory.release();
   }

@@ -48,6 +48,8 @@ export class Spare {
   readonly userfaultfd: number;
   /** The tracee's descriptor of it: it must outlive us, so that whoever faults waits instead of reading zeros. */
   readonly theirs: number;
+  /** Whether it holds markers of lost pages already: then it can only be used for that one page. */
+  spoiled = false;
   readonly #record: number;
 
   private constructor(init: SpareInit, region: Hva, record: number, userfaultfd: number, theirs: number) {

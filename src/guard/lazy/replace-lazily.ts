@@ -7,6 +7,7 @@ import type { LargePage } from "../../recovery/large-page.js";
 import { placeSpare } from "../../recovery/lazy-swap.js";
 import type { Spare } from "../../recovery/spare.js";
 import type { HeldThread } from "../../tracee/held-thread.js";
+import type { RemoteCalls } from "../../tracee/remote-calls.js";
 import type { GuardContext } from "../guard-context.js";
 import { openBacking } from "../open-backing.js";
 import { restoreBusHandler } from "../release.js";
@@ -63,6 +64,7 @@ export function replaceLazily(
   } catch (error) {
     if (lost === undefined) {
       closeSync(file);
+      if (spare.spoiled) discard(guard, spare);
       throw error;
     }
     tellTrouble(guard, "After the large page was replaced", error);
@@ -84,38 +86,38 @@ export function replaceLazily(
   return { fill: "lazy", lost, bytes: 0, begin };
 }
 
+function discard(guard: GuardContext, spare: Spare): void {
+  guard.spares.used(spare);
+  guard.later(() =>
+    withThread(guard, "A spare region could not be removed", (remote) => spare.remove(remote)),
+  );
+  guard.later(() => prepareSpares(guard));
+}
+
 /** Lays out the next spare, in a thread that is borrowed for it. */
 export function prepareSpares(guard: GuardContext): void {
   if (!guard.spares.wanting) return;
-  try {
-    const held = guard.tracee.holdAny();
-    try {
-      using remote = held.borrow();
-      guard.spares.prepare(remote);
-    } finally {
-      held.withhold();
-    }
-  } catch (error) {
-    tellTrouble(guard, "The next spare region could not be laid out", error);
-  }
+  withThread(guard, "The next spare region could not be laid out", (remote) => guard.spares.prepare(remote));
 }
 
 /** Leaves nothing behind in the VM. */
 export function removeSpares(guard: GuardContext): void {
   if (guard.spares.descriptors.length === 0) return;
+  const trouble = "The spare regions stay in the VM until the next guard comes; they cost address space only";
+  withThread(guard, trouble, (remote) => guard.spares.remove(remote));
+}
+
+/** Never throws. @param trouble what to say if it cannot be done */
+function withThread(guard: GuardContext, trouble: string, work: (remote: RemoteCalls) => void): void {
   try {
     const held = guard.tracee.holdAny();
     try {
       using remote = held.borrow();
-      guard.spares.remove(remote);
+      work(remote);
     } finally {
       held.withhold();
     }
   } catch (error) {
-    tellTrouble(
-      guard,
-      "The spare regions stay in the VM until the next guard comes; they cost address space only",
-      error,
-    );
+    tellTrouble(guard, trouble, error);
   }
 }

@@ -29,6 +29,8 @@ export interface ReportListener {
 /** Reports under way. */
 export interface ErrorReports {
   readonly source: ReportSource;
+  /** Tells what has come, now. */
+  drain(): void;
   close(): void;
 }
 
@@ -46,7 +48,7 @@ export function openErrorReports(listener: ReportListener): ErrorReports {
       // Not on this host: the next source is asked.
     }
   }
-  return { source: "none", close: () => {} };
+  return { source: "none", drain: () => {}, close: () => {} };
 }
 
 function openTracepoint(listener: ReportListener): ErrorReports | undefined {
@@ -59,15 +61,16 @@ function openTracepoint(listener: ReportListener): ErrorReports | undefined {
     instance.remove();
     return undefined;
   }
-  const stop = watchText(instance.descriptor, {
+  const watch = watchText(instance.descriptor, {
     text: (text) => tellTraceLines(text, format, listener),
     gap: () => listener.missed(),
     failed: (error) => listener.ended(error),
   });
   return {
     source: "tracepoint",
+    drain: () => watch.drain(),
     close: () => {
-      stop();
+      watch.stop();
       try {
         instance.remove();
       } catch {
@@ -87,7 +90,7 @@ function tellTraceLines(text: string, format: EventFormat, listener: ReportListe
 
 function openLog(listener: ReportListener): ErrorReports {
   const fd = openKernelLog();
-  const stop = watchText(fd, {
+  const watch = watchText(fd, {
     text: (text) => {
       const frame = frameInLog(text);
       if (frame !== undefined) tellFrame(frame, listener);
@@ -97,8 +100,9 @@ function openLog(listener: ReportListener): ErrorReports {
   });
   return {
     source: "kernel-log",
+    drain: () => watch.drain(),
     close: () => {
-      stop();
+      watch.stop();
       closeSync(fd);
     },
   };

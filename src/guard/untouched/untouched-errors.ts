@@ -31,6 +31,8 @@ export class UntouchedErrors implements Disposable {
   /** At most one entry for each large page of the VM. */
   readonly #waiting = new Map<Hva, number>();
   readonly #bad = new BadFrames();
+  /** Whether every error so far was reported to us, and found its large page. */
+  #complete = false;
   #reports: ErrorReports | undefined;
   #searchSoon: NodeJS.Timeout | undefined;
   #unknownSince = 0;
@@ -57,20 +59,26 @@ export class UntouchedErrors implements Disposable {
         const base = this.#frames.find(frame);
         if (base !== undefined) this.#bad.note(base, frame);
         // Of another process, or of a page that was touched or moved after we had looked.
-        if (base === undefined) this.#searchLater();
+        if (base === undefined) this.#missed();
         else this.#add(base, performance.now());
       },
-      missed: () => this.#searchLater(),
-      ended: () => ended(noReports),
+      missed: () => this.#missed(),
+      ended: () => {
+        this.#complete = false;
+        ended(noReports);
+      },
     });
+    this.#complete = this.#reports.source !== "none";
     // What was reported before we listened is in the memory itself: see docs/decisions/.
-    if (hasBadMemory()) this.#searchLater();
+    if (hasBadMemory()) this.#missed();
     return this.#reports.source === "none" ? [noReports] : [];
   }
 
-  /** @returns offsets in a large page at which the kernel has reported an error, as far as they are remembered */
+  /** @returns offsets of everything that is bad in a large page; none if there may be more than was reported */
   badIn({ base, size }: LargePage): number[] {
-    return this.#bad.in(base, size);
+    // The last of several may be on its way.
+    this.#reports?.drain();
+    return this.#complete ? this.#bad.in(base, size) : [];
   }
 
   /** Takes the page that has waited longest; undefined if there is none. */
@@ -91,6 +99,11 @@ export class UntouchedErrors implements Disposable {
     if (this.#closed || this.#waiting.has(base)) return;
     this.#waiting.set(base, since);
     this.#wake();
+  }
+
+  #missed(): void {
+    this.#complete = false;
+    this.#searchLater();
   }
 
   #searchLater(): void {
