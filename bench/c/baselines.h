@@ -25,6 +25,24 @@ static uint64_t request_once(size_t page, size_t lost, int shared) {
   return after - before;
 }
 
+/* No more than the bytes: the large page read by pread into a fresh, mapped memfd. */
+static uint64_t copy_once(size_t page) {
+  uint64_t before = now_ns();
+  int file = memfd_create("copy", MFD_CLOEXEC);
+  if (file < 0 || ftruncate(file, page_size)) die("memfd");
+  char *to = mmap(NULL, page_size, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+  if (to == MAP_FAILED) die("mmap");
+  for (size_t done = 0; done < page_size;) {
+    ssize_t got = pread(ram_fd, to + done, page_size - done, page * page_size + done);
+    if (got <= 0) die("pread");
+    done += got;
+  }
+  uint64_t after = now_ns();
+  munmap(to, page_size);
+  close(file);
+  return after - before;
+}
+
 /* The whole large page in pieces, into memory that was never touched (as a replacement is), or into one piece again and again. */
 static uint64_t read_once(size_t page, size_t piece, int fresh) {
   size_t room = fresh ? page_size : piece;
