@@ -52,9 +52,9 @@ export class LabSession implements AsyncDisposable {
     return this.#startGuard({ extra, blind: true });
   }
 
-  /** One without a QMP socket. */
-  guardWithoutMonitor(): Promise<LabGuard> {
-    return this.#startGuard({ extra: [], blind: false, monitor: false });
+  /** One without a QMP socket. @param extra more command line arguments */
+  guardWithoutMonitor(extra: readonly string[] = []): Promise<LabGuard> {
+    return this.#startGuard({ extra, blind: false, monitor: false });
   }
 
   /** One that takes the kernel for another release. */

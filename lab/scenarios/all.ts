@@ -77,7 +77,7 @@ export const allScenarios: readonly Scenario[] = [
   qemuOptionsPc,
   qemuOptionsIntel,
   qemuOptionsDimm,
-  resetWithoutMonitor,
+  ...resetWithoutMonitor,
   resetShared,
   resetWhileDead,
   resetPinned,

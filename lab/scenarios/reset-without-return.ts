@@ -14,13 +14,13 @@ const badPage = 256;
 const codes = (guard: LabGuard): unknown[] => guard.all("warning").map((event) => event["code"]);
 
 /** Nobody tells the guard of the reset. */
-export const resetWithoutMonitor: Scenario = {
-  name: "reset-without-monitor",
+export const resetWithoutMonitor: readonly Scenario[] = ["uffd", "hwpoison"].map((method) => ({
+  name: method === "uffd" ? "reset-without-monitor" : "reset-without-monitor-hwpoison",
   onlyInAll: true,
-  summary: "a guard without --qmp: the guest is reset, and nothing is lost to the one that starts anew",
+  summary: `a guard without --qmp, lost pages marked with ${method}: the guest is reset, and nothing is lost to the one that starts anew`,
   victim: usualVictim,
-  async run(lab) {
-    const guard = await lab.guardWithoutMonitor();
+  async run(lab): Promise<string> {
+    const guard = await lab.guardWithoutMonitor(["--poison-with", method]);
     await poisonOne(lab, badPage);
     await guard.waitFor("recovered");
     await reboot(lab);
@@ -29,7 +29,7 @@ export const resetWithoutMonitor: Scenario = {
     assert.deepEqual(codes(guard), ["HM_QMP_NONE", "HM_HEAL_NO_QMP"]);
     return "one large page stayed small with nothing lost";
   },
-};
+}));
 
 /** Another process maps the RAM when the guest is reset, but not when the page went bad. */
 export const resetShared: Scenario = {
