@@ -31,7 +31,7 @@ const pcVictim: VictimConfig = {
     "-m 256M -object memory-backend-memfd,id=ram,size=256M,hugetlb=on,hugetlbsize=2M,share=on,prealloc=off -machine memory-backend=ram",
 };
 
-/** A guest that thinks it runs on Intel's. */
+/** An Intel model's features; the vendor stays the host's, as KVM has it. With Intel's, a guest on an AMD host panics at any error it is told of. */
 const intelVictim: VictimConfig = { ...usualVictim, id: "intel", cpu: "Skylake-Server" };
 
 /** One bad page in each RAM file. */
