@@ -7,6 +7,7 @@ import { readLedger } from "../../src/ledger/ledger-reader.js";
 import { type LedgerState, replayLedger } from "../../src/ledger/replay.js";
 import { readMaps } from "../../src/linux/procfs/maps.js";
 import { readStat } from "../../src/linux/procfs/stat.js";
+import { acquire, type HeldHugepages } from "../hugepages.js";
 import type { DriverInput } from "../integration/drivers/driver-options.js";
 import { Child } from "./child.js";
 import { driverPath } from "./driver-path.js";
@@ -27,11 +28,19 @@ export class HealRig implements AsyncDisposable {
   readonly ram: RamVictim;
   readonly monitor: ObligingMonitor;
   readonly #folder: TemporaryFolder;
+  /** What comes in the place of a bad large page: one that has gone bad never comes back to the pool. */
+  readonly #free: HeldHugepages;
 
-  private constructor(ram: RamVictim, monitor: ObligingMonitor, folder: TemporaryFolder) {
+  private constructor(
+    ram: RamVictim,
+    monitor: ObligingMonitor,
+    folder: TemporaryFolder,
+    free: HeldHugepages,
+  ) {
     this.ram = ram;
     this.monitor = monitor;
     this.#folder = folder;
+    this.#free = free;
   }
 
   /** @param file for the victim's RAM, instead of a memfd */
@@ -41,7 +50,7 @@ export class HealRig implements AsyncDisposable {
     const path = join(folder.path, "qmp");
     const monitor = await ObligingMonitor.start(path, ram.start, PAGES * LARGE_PAGE);
     assert.equal(await ram.victim.ask("advise"), "advise done");
-    return new HealRig(ram, monitor, folder);
+    return new HealRig(ram, monitor, folder, await acquire(2, LARGE_PAGE));
   }
 
   /** @param more what this guard does besides */
@@ -132,6 +141,7 @@ export class HealRig implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.monitor[Symbol.asyncDispose]();
     await this.ram[Symbol.asyncDispose]();
+    await this.#free[Symbol.asyncDispose]();
     this.#folder[Symbol.dispose]();
   }
 }
