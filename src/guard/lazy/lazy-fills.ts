@@ -67,6 +67,7 @@ export class LazyFills {
   readonly #told = new Set<string>();
   #client: FillClient | undefined;
   #next = 1;
+  #hurrying = false;
   #settled: (() => void)[] = [];
 
   constructor(pid: number, processDescriptor: number, policy: FillPolicy, listener: LazyFillsListener) {
@@ -108,7 +109,8 @@ export class LazyFills {
     if (!this.#entries.has(id)) return;
     // The operator's word on large pages of the kernel's own counts here as well.
     const collapse = hugePageChoice() === "always" || hugePageChoice() === "madvise";
-    const rate = this.#entries.get(id)?.onlyTouched === true ? 0 : this.#policy.fillRate;
+    const chosen = this.#entries.get(id)?.onlyTouched === true ? 0 : this.#policy.fillRate;
+    const rate = this.#hurrying ? Number.POSITIVE_INFINITY : chosen;
     const order = { id, job, processDescriptor: this.#processDescriptor, rate, collapse };
     try {
       this.#client ??= new FillClient({
@@ -140,6 +142,8 @@ export class LazyFills {
   /** Fills all there is as fast as it can. @returns when nothing is being filled any more */
   async finishAll(): Promise<void> {
     if (this.#entries.size === 0) return;
+    // What is not handed over yet is told when it is.
+    this.#hurrying = true;
     this.#client?.hurry();
     await new Promise<void>((resolve) => this.#settled.push(resolve));
   }
@@ -179,6 +183,7 @@ export class LazyFills {
     if (this.#entries.size > 0) return;
     this.#client?.end();
     this.#client = undefined;
+    this.#hurrying = false;
     for (const resolve of this.#settled.splice(0)) resolve();
   }
 
