@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
+import { escapeHtml } from "../lab/escape-html.js";
 import { curveMetric } from "./curve.js";
-import { escapeHtml } from "./escape-html.js";
 import { logScale } from "./log-scale.js";
 import { metricOf } from "./metric.js";
 import { plotPage } from "./plot.js";

@@ -1,7 +1,7 @@
 /** The numbers as one HTML page with pictures: nothing is loaded from anywhere. */
 
+import { escapeHtml } from "../lab/escape-html.js";
 import { curvePicture } from "./curve-picture.js";
-import { escapeHtml } from "./escape-html.js";
 import type { Metric, NotMeasured, Outcome } from "./metric.js";
 import { plotStyle } from "./plot-style.js";
 import { ratioPicture } from "./ratio-picture.js";

@@ -1,3 +1,4 @@
+import { escapeHtml } from "../escape-html.js";
 import { hex } from "../victim.js";
 import { filledPages } from "../victim-config.js";
 import { largePagePicture, lostInPicture } from "./picture.js";
@@ -84,12 +85,4 @@ function recovery(side: SideResult): string {
 
 function count(value: number): string {
   return value.toLocaleString("en-US");
-}
-
-function escapeHtml(text: string): string {
-  return text
-    .replaceAll("&", "&amp;")
-    .replaceAll("<", "&lt;")
-    .replaceAll(">", "&gt;")
-    .replaceAll('"', "&quot;");
 }

@@ -11,6 +11,7 @@ import { type LargePage, SMALL_PAGE } from "../recovery/large-page.js";
 import { planRecovery } from "../recovery/plan.js";
 import { forgiveTouched } from "./forgive.js";
 import type { GuardContext, StoppedAtError } from "./guard-context.js";
+import { guestAddress } from "./guest-address.js";
 import { handOver } from "./hand-over.js";
 import { gatherFacts } from "./plan-facts.js";
 import { recoverInPlace } from "./recover-in-place.js";
@@ -85,10 +86,9 @@ async function handleOverlay(
   }
   if ((await handOver(guard, stopped, address)) === "again") return;
   if (!guard.touches.isNews(address)) return;
-  const guest = guard.vm?.gpaOf(address) ?? null;
   guard.journal.tell({
     event: "poison",
-    gpa: guest === null ? null : hex(guest),
+    gpa: guestAddress(guard, address),
     trigger: "AR",
     hva: hex(address),
   });

@@ -13,6 +13,7 @@ import type { HeldThread } from "../tracee/held-thread.js";
 import type { RemoteCalls } from "../tracee/remote-calls.js";
 import { clearForgiven } from "./forgive.js";
 import type { GuardContext } from "./guard-context.js";
+import { guestAddress } from "./guest-address.js";
 import { refuseBeforePause, refuseWhilePaused } from "./heal-obstacles.js";
 import { withVmPaused } from "./pause.js";
 import type { ForgivenPage } from "./replaced-pages.js";
@@ -190,11 +191,6 @@ function tellOutcome(guard: GuardContext, { overlay, lost }: ForgivenPage, outco
       `No free large page of ${overlay.size} bytes for gpa ${gpa ?? "unknown"}: the small pages stay, their lost pages are usable ` +
       "again. Raise the pool; the next reset tries again",
   });
-}
-
-function guestAddress(guard: GuardContext, base: Hva): string | null {
-  const guest = guard.vm?.gpaOf(base) ?? null;
-  return guest === null ? null : hex(guest);
 }
 
 function codeOf(error: unknown): string {

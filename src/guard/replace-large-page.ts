@@ -1,9 +1,7 @@
 /** Steps 5 and 6 of the walk for one held thread: salvage and swap, with the intent recorded before the swap. */
 
 import { closeSync } from "node:fs";
-import { hex } from "../linux/address.js";
 import type { LargePage } from "../recovery/large-page.js";
-import { RecoveryError } from "../recovery/recovery-error.js";
 import type { Salvaged } from "../recovery/salvage.js";
 import { swapLargePage } from "../recovery/swap.js";
 import type { HeldThread } from "../tracee/held-thread.js";
@@ -11,6 +9,7 @@ import { RemoteCallError } from "../tracee/remote-calls.js";
 import type { Alarm, FillPlan, GuardContext } from "./guard-context.js";
 import { replaceLazily } from "./lazy/replace-lazily.js";
 import { openBacking } from "./open-backing.js";
+import { recordIntent } from "./record-intent.js";
 import { restoreBusHandler } from "./release.js";
 import type { Replaced } from "./replaced.js";
 import { tellTrouble } from "./tell-trouble.js";
@@ -61,22 +60,8 @@ function replaceEagerly(
       poisonWith: guard.policy.poisonWith ?? "uffd",
       salvage: guard.salvage,
       onStep: guard.onStep,
-      commit: ({ lost }) => {
-        if (lost.length === 0 && !guard.acceptsIntact) throw nothingLost(page);
-        const guest = guard.vm?.gpaOf(page.base) ?? null;
-        guard.journal.require({
-          event: "intent",
-          hva: hex(page.base),
-          gpa: guest === null ? null : hex(guest),
-          offset: Number(page.offset),
-          pageSize: page.size,
-          file: identity,
-          lost,
-          trigger,
-          fill: "eager",
-          fillWhy,
-        });
-      },
+      commit: ({ lost }) =>
+        recordIntent(guard, { page, file: identity, trigger, fill: "eager", fillWhy }, lost),
     });
     restoreBusHandler(guard, remote, forced);
   } catch (error) {
@@ -86,19 +71,4 @@ function replaceEagerly(
     closeSync(file);
   }
   return { fill: "eager", ...salvaged, begin: () => {} };
-}
-
-/**
- * A signal without a bad 4 KiB behind it is a riddle: the page may have left its file, so that zeros were read for data, or
- * somebody forged the signal.
- */
-function nothingLost(page: LargePage): RecoveryError {
-  return new RecoveryError(
-    "HM_SALVAGE_NOTHING_LOST",
-    `The large page at ${hex(page.base)} reads without an error`,
-    {
-      expected: "at least one bad 4 KiB",
-      remedy: "The mapping was left as it was, because what was read may not be what the guest wrote",
-    },
-  );
 }

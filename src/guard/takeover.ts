@@ -38,14 +38,10 @@ export function takeInventory(tracee: Tracee): Inventory {
   );
   if (found.stray.length === 0 && leftoversBeside(pid, found).length === 0 && !caught)
     return { placed: found.placed, removed: 0, busHandler: undefined, busMasks };
-  const held = tracee.holdAny();
-  try {
-    using remote = held.borrow();
+  return tracee.withAny((remote) => {
     const busHandler = caught ? readSignalHandler(remote, signal.SIGBUS) : undefined;
     return { ...removeLeftovers(remote, found), busHandler, busMasks };
-  } finally {
-    held.withhold();
-  }
+  });
 }
 
 function removeLeftovers(remote: RemoteCalls, found: FoundOverlays): Pick<Inventory, "placed" | "removed"> {

@@ -2,6 +2,7 @@ import type { LostRange, Trigger } from "../ledger/events.js";
 import { type Hva, hex, hva } from "../linux/address.js";
 import { type LargePage, SMALL_PAGE } from "../recovery/large-page.js";
 import type { GuardContext } from "./guard-context.js";
+import { guestAddress } from "./guest-address.js";
 import type { Replaced } from "./replaced.js";
 
 /** How a recovery went; times in milliseconds. */
@@ -23,12 +24,11 @@ export function tellRecovered(
   course: RecoveryCourse,
 ): void {
   guard.replaced.replaced(page.base, replaced.lost);
-  const guest = guard.vm?.gpaOf(page.base) ?? null;
   const { trigger, quiesced, stall, downtime, total } = course;
   guard.journal.tell({
     event: "recovered",
     hva: hex(page.base),
-    gpa: guest === null ? null : hex(guest),
+    gpa: guestAddress(guard, page.base),
     offset: Number(page.offset),
     pageSize: page.size,
     lost: lostRangesOf(guard, page.base, replaced.lost),
@@ -47,8 +47,7 @@ export function lostRangesOf(guard: GuardContext, base: Hva, lost: readonly numb
 }
 
 function lostRange(guard: GuardContext, address: Hva, bytes: number): LostRange {
-  const guest = guard.vm?.gpaOf(address) ?? null;
-  return { gpa: guest === null ? null : hex(guest), bytes };
+  return { gpa: guestAddress(guard, address), bytes };
 }
 
 /** Joins neighbouring 4 KiB pages. @param lost ascending byte offsets */
@@ -62,6 +61,7 @@ export function lostRanges(lost: readonly number[]): { offset: number; bytes: nu
   return ranges;
 }
 
-function rounded(milliseconds: number): number {
+/** As events write times: three decimals. */
+export function rounded(milliseconds: number): number {
   return Math.round(milliseconds * 1000) / 1000;
 }

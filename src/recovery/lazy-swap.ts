@@ -33,9 +33,7 @@ export interface LazySwapInit {
   readonly source: PageSource;
   /** Offsets of all that is bad in the page, as far as the kernel has reported it; none if there may be more: then the page is read. */
   readonly reported: readonly number[];
-  /** Whether a page without a bad 4 KiB is replaced as well: only where memory cannot be made to fail. */
-  readonly acceptsIntact: boolean;
-  /** Called right before the one step that counts; throws to call it off. @param lost what is known to be lost by then */
+  /** Called when all is known, before anything is done; throws to call it off. @param lost what is known to be lost by then */
   readonly commit: (lost: readonly number[]) => void;
   readonly onStep: (step: LazySwapStep) => void;
 }
@@ -100,21 +98,12 @@ function markLost(spare: Spare, lost: readonly number[]): void {
   }
 }
 
-/**
- * A signal without a bad 4 KiB behind it is a riddle: the page may have left its file, so that zeros were read for data. So one bad 4 KiB
- * has to be seen first, and a good one as well: a kernel that does not know which part is bad refuses them all.
- */
+/** One good 4 KiB has to be seen as well: a kernel that does not know which part is bad refuses them all. */
 function findBad(init: LazySwapInit): number[] {
-  const { source, acceptsIntact } = init;
+  const { source } = init;
   const reported = init.reported.filter((offset) => isBad(source, offset));
   const complete = reported.length > 0 && reported.length === init.reported.length;
   const lost = complete ? reported : scan(source);
-  if (lost.length === 0 && !acceptsIntact) {
-    throw new RecoveryError("HM_SALVAGE_NOTHING_LOST", "The large page reads without an error", {
-      expected: "at least one bad 4 KiB",
-      remedy: "The mapping was left as it was, because what was read may not be what the guest wrote",
-    });
-  }
   const probes = [0, 1, 2, 3].map((quarter) => (quarter * source.size) / 4 + SMALL_PAGE);
   if (probes.every((offset) => isBad(source, offset))) {
     throw new RecoveryError("HM_SALVAGE_ALL_LOST", "None of four places of the large page can be read", {

@@ -18,7 +18,7 @@ import { CallWatch, type EnteredCall } from "./call-watch.js";
 import { detachAll, detachOne, ignoreGone } from "./detach.js";
 import { findGadgets, type Gadgets } from "./gadgets.js";
 import { HeldThread } from "./held-thread.js";
-import { isGone } from "./remote-calls.js";
+import { isGone, type RemoteCalls } from "./remote-calls.js";
 import { pause } from "./stop-wait.js";
 import { TraceeError } from "./tracee-error.js";
 
@@ -108,6 +108,21 @@ export class Tracee {
       (tid) => this.#threads.get(tid) === "running",
     );
     return this.#holdFirst(borrowable(this.pid, running), HOLD_LIMIT_MS);
+  }
+
+  /**
+   * Remote calls in a thread that is stopped for them and let go afterwards.
+   *
+   * @throws TraceeError as {@link holdAny}, what the work throws
+   */
+  withAny<Result>(work: (remote: RemoteCalls) => Result): Result {
+    const held = this.holdAny();
+    try {
+      using remote = held.borrow();
+      return work(remote);
+    } finally {
+      held.withhold();
+    }
   }
 
   /**

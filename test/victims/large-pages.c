@@ -22,8 +22,6 @@
  *   optional K OFFSET the thread sends itself SIGBUS as memory_failure() does when nobody touched the page:
  *                     "optional CODE ADDRESS LSB" as it arrives
  *   handler           "handler caught" or "handler default"
- *   rounds K N        poison and touch page K N times, timing each touch: "rounds NS NS …" (needs a guard)
- *   copies K N        time N copies of page K into a fresh memfd by pread: "copies NS NS …"
  *   remap K           put the large page back
  *   punch K           punch it out of its file, as QEMU does at a reset
  *   mend K OFFSET     write the pattern into a 4 KiB again: "mend zeros" or "mend data", as it was before, or "mend lost"
@@ -259,24 +257,6 @@ static void check(size_t page) {
   printf("check ok=%zu lost=%zu corrupt=%zu\n", ok, lost, corrupt);
 }
 
-/* What any copy into small pages costs: the yardstick for a recovery. */
-static uint64_t copy_once(size_t page) {
-  uint64_t before = now_ns();
-  int fd = memfd_create("copy", MFD_CLOEXEC);
-  if (fd < 0 || ftruncate(fd, page_size)) die("memfd_create");
-  char *to = mmap(NULL, page_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-  if (to == MAP_FAILED) die("mmap");
-  for (size_t done = 0; done < page_size;) {
-    ssize_t count = pread(ram_fd, to + done, page_size - done, page * page_size + done);
-    if (count <= 0) die("pread");
-    done += count;
-  }
-  uint64_t after = now_ns();
-  munmap(to, page_size);
-  close(fd);
-  return after - before;
-}
-
 static void remap(size_t page) {
   void *at = (char *)ram + page * page_size;
   if (mmap(at, page_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, ram_fd, page * page_size) != at) die("mmap");
@@ -367,23 +347,6 @@ int main(int count, char **arguments) {
     else if (!strcmp(command, "handler")) {
       sigaction(SIGBUS, NULL, &action);
       printf("handler %s\n", action.sa_sigaction == on_bus_error ? "caught" : "default");
-    } else if (!strcmp(command, "rounds")) {
-      printf("rounds");
-      for (size_t i = 0; i < second; i++) {
-        poison(first);
-        uint64_t before = now_ns();
-        int result = try_word(first * words_per_page());
-        uint64_t after = now_ns();
-        if (result != 0) { printf(" failed\n"); break; }
-        printf(" %llu", (unsigned long long)(after - before));
-        remap(first);
-        usleep(3000); /* memory errors do not come back to back: the guard writes its outcome down meanwhile */
-      }
-      printf("\n");
-    } else if (!strcmp(command, "copies")) {
-      printf("copies");
-      for (size_t i = 0; i < second; i++) printf(" %llu", (unsigned long long)copy_once(first));
-      printf("\n");
     } else if (!strcmp(command, "remap")) { remap(first); puts("remap done"); }
     else if (!strcmp(command, "punch"))
       puts(fallocate(ram_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, first * page_size, page_size) ? "punch failed" : "punch done");

@@ -1,11 +1,13 @@
 /** The end of a lazy recovery: what was opened for it in the VM is closed, and the poisoned page may go back to the kernel. */
 
-import { closeSync } from "node:fs";
 import { hex } from "../../linux/address.js";
 import { punchHole } from "../../linux/file-transfer.js";
+import { closeDescriptor } from "../../linux/pidfd.js";
+import { SMALL_PAGE } from "../../recovery/large-page.js";
 import { openRamFile } from "../../recovery/ram-file.js";
 import type { GuardContext } from "../guard-context.js";
-import { lostRangesOf } from "../tell-recovered.js";
+import { guestAddress } from "../guest-address.js";
+import { lostRangesOf, rounded } from "../tell-recovered.js";
 import { tellTrouble } from "../tell-trouble.js";
 import type { Filled } from "./lazy-fills.js";
 
@@ -27,22 +29,21 @@ export function finishFill(guard: GuardContext, filled: Filled, traced = true): 
   attempt(guard, () => spare.note({ descriptor: null, page }));
   if (traced) attempt(guard, () => closeTheirs(guard, spare.theirs));
   spare.release();
-  closeSync(source.file);
+  closeDescriptor(source.file);
   guard.onStep("fill-closed");
   const givesBack = guard.policy.giveBack && guard.sharers.lookNow().length === 0;
   guard.replaced.filled(page.base, result.lost, givesBack);
-  const guest = guard.vm?.gpaOf(page.base) ?? null;
-  const lostBytes = result.lost.length * 4096;
+  const lostBytes = result.lost.length * SMALL_PAGE;
   guard.journal.tell({
     event: "filled",
     hva: hex(page.base),
-    gpa: guest === null ? null : hex(guest),
+    gpa: guestAddress(guard, page.base),
     pageSize: page.size,
     lost: lostRangesOf(guard, page.base, result.lost),
     salvagedBytes: page.size - lostBytes,
     large: { ranges: result.ranges, collapsed: result.collapsed },
     givenBackBytes: givesBack ? page.size - lostBytes : 0,
-    ms: { total: Math.round((performance.now() - since) * 1000) / 1000 },
+    ms: { total: rounded(performance.now() - since) },
   });
   guard.onStep("fill-recorded");
   // After the record: whoever finds the hole must know that no reset of the guest has made it.
@@ -50,14 +51,8 @@ export function finishFill(guard: GuardContext, filled: Filled, traced = true): 
 }
 
 function closeTheirs(guard: GuardContext, theirs: number): void {
-  const held = guard.tracee.holdAny();
-  try {
-    using remote = held.borrow();
-    // SAFETY: a descriptor that nothing in the VM knows of, and that watches nothing any more.
-    remote.call("close", theirs);
-  } finally {
-    held.withhold();
-  }
+  // SAFETY: a descriptor that nothing in the VM knows of, and that watches nothing any more.
+  guard.tracee.withAny((remote) => remote.call("close", theirs));
 }
 
 /** Punches the poisoned page out of its file: the kernel takes it apart and keeps only its bad 4 KiB (mm/hugetlb.c). */

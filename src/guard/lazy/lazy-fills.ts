@@ -1,6 +1,5 @@
 /** All replacements of one VM that are being filled, and those that are full but not yet closed up. */
 
-import type { Trigger } from "../../ledger/events.js";
 import type { Hva } from "../../linux/address.js";
 import { hugePageChoice } from "../../linux/collapse.js";
 import { closeDescriptor } from "../../linux/pidfd.js";
@@ -23,7 +22,6 @@ export interface Filling {
   readonly source: PageSource;
   /** When the error was seen, on performance.now()'s clock. */
   readonly since: number;
-  readonly trigger: Trigger | undefined;
   /** Nothing in the background, whatever the policy. */
   readonly onlyTouched: boolean;
 }
@@ -94,8 +92,7 @@ export class LazyFills {
   start(filling: Filling): void {
     const id = this.#next;
     this.#next += 1;
-    const { userfaultfd } = filling.spare;
-    const job = { userfaultfd, base: filling.page.base, source: filling.source };
+    const job = jobOf(filling);
     const entry: Entry = { ...filling, local: undefined };
     this.#entries.set(id, entry);
     const local = new LocalFill(job, (error) => this.#localTrouble(id, error));
@@ -106,10 +103,12 @@ export class LazyFills {
   }
 
   #handOver(id: number, job: FillJob): void {
-    if (!this.#entries.has(id)) return;
+    const entry = this.#entries.get(id);
+    if (entry === undefined) return;
     // The operator's word on large pages of the kernel's own counts here as well.
-    const collapse = hugePageChoice() === "always" || hugePageChoice() === "madvise";
-    const chosen = this.#entries.get(id)?.onlyTouched === true ? 0 : this.#policy.fillRate;
+    const choice = hugePageChoice();
+    const collapse = choice !== undefined && choice !== "never";
+    const chosen = entry.onlyTouched ? 0 : this.#policy.fillRate;
     const rate = this.#hurrying ? Number.POSITIVE_INFINITY : chosen;
     const order = { id, job, processDescriptor: this.#processDescriptor, rate, collapse };
     try {
@@ -199,8 +198,7 @@ export class LazyFills {
     this.#client = undefined;
     for (const [id, entry] of this.#entries) {
       this.#tellOnce(entry, "HM_FILL_THREAD", error instanceof Error ? error.message : String(error));
-      const job = { userfaultfd: entry.spare.userfaultfd, base: entry.page.base, source: entry.source };
-      entry.local ??= new LocalFill(job, (trouble) => this.#localTrouble(id, trouble));
+      entry.local ??= new LocalFill(jobOf(entry), (trouble) => this.#localTrouble(id, trouble));
       entry.local.fillAll((result) => this.#done(id, result));
     }
   }
@@ -211,4 +209,8 @@ export class LazyFills {
     this.#told.add(key);
     this.#listener.trouble(page, code, message);
   }
+}
+
+function jobOf({ spare, page, source }: Filling): FillJob {
+  return { userfaultfd: spare.userfaultfd, base: page.base, source };
 }

@@ -67,7 +67,6 @@ export function adoptFills(
       spare,
       source,
       since: performance.now(),
-      trigger: undefined,
       onlyTouched: false,
     };
     if (isWatched(guard.pid, overlay)) guard.fills.start(filling);

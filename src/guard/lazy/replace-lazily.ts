@@ -2,7 +2,6 @@
 
 import { closeSync } from "node:fs";
 import type { Trigger } from "../../ledger/events.js";
-import { hex } from "../../linux/address.js";
 import type { LargePage } from "../../recovery/large-page.js";
 import { placeSpare } from "../../recovery/lazy-swap.js";
 import type { Spare } from "../../recovery/spare.js";
@@ -10,6 +9,7 @@ import type { HeldThread } from "../../tracee/held-thread.js";
 import type { RemoteCalls } from "../../tracee/remote-calls.js";
 import type { GuardContext } from "../guard-context.js";
 import { openBacking } from "../open-backing.js";
+import { recordIntent } from "../record-intent.js";
 import { restoreBusHandler } from "../release.js";
 import type { Replaced } from "../replaced.js";
 import { tellTrouble } from "../tell-trouble.js";
@@ -42,23 +42,8 @@ export function replaceLazily(
       spare,
       source,
       reported: guard.reportedBad(page),
-      acceptsIntact: guard.acceptsIntact,
       onStep: guard.onStep,
-      commit: (known) => {
-        const guest = guard.vm?.gpaOf(page.base) ?? null;
-        guard.journal.require({
-          event: "intent",
-          hva: hex(page.base),
-          gpa: guest === null ? null : hex(guest),
-          offset: Number(page.offset),
-          pageSize: page.size,
-          file: identity,
-          lost: [...known],
-          trigger,
-          fill: "lazy",
-          fillWhy,
-        });
-      },
+      commit: (known) => recordIntent(guard, { page, file: identity, trigger, fill: "lazy", fillWhy }, known),
     });
     restoreBusHandler(guard, remote, forced);
   } catch (error) {
@@ -77,7 +62,6 @@ export function replaceLazily(
       spare,
       source,
       since,
-      trigger,
       onlyTouched,
     });
     guard.onStep("fill-begun");
@@ -110,13 +94,7 @@ export function removeSpares(guard: GuardContext): void {
 /** Never throws. @param trouble what to say if it cannot be done */
 function withThread(guard: GuardContext, trouble: string, work: (remote: RemoteCalls) => void): void {
   try {
-    const held = guard.tracee.holdAny();
-    try {
-      using remote = held.borrow();
-      work(remote);
-    } finally {
-      held.withhold();
-    }
+    guard.tracee.withAny(work);
   } catch (error) {
     tellTrouble(guard, trouble, error);
   }
