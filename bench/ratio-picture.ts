@@ -1,4 +1,4 @@
-import { escapeHtml } from "./escape-html.js";
+import { escapeHtml } from "../lab/escape-html.js";
 import { logScale } from "./log-scale.js";
 import { isKept, type Metric } from "./metric.js";
 import { plainNumber } from "./table.js";
