@@ -6,6 +6,7 @@ import { quiesceAuto } from "./direct-io.js";
 import { exactAddress } from "./exact-address.js";
 import { arVcpu } from "./first-access.js";
 import { gig } from "./gig.js";
+import { giveBack } from "./give-back.js";
 import { handlerRestored } from "./handler-restored.js";
 import { lateSharer } from "./late-sharer.js";
 import { gigLazy, lazy, lazyConfined, lazyKilled } from "./lazy.js";
@@ -60,6 +61,7 @@ export const allScenarios: readonly Scenario[] = [
   lazy,
   lazyKilled,
   lazyConfined,
+  giveBack,
   shareOff,
   memPath,
   vmaAttributes,

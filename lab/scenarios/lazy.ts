@@ -92,10 +92,10 @@ export const gigLazy: Scenario = {
   name: "gig-lazy",
   onlyInAll: true,
   summary:
-    "RAM on 1 GiB pages, filled while the guest runs: one 4 KiB of 262,144 is lost, no pause for the copy",
+    "RAM on 1 GiB pages, filled while the guest runs: one 4 KiB of 262,144 is lost, no pause for the copy; given back, the kernel keeps the bad page",
   victim: gigVictim,
   async run(lab) {
-    const guard = await lab.guard();
+    const guard = await lab.guard(["--give-back"]);
     const [large] = await lab.victim.ownLargePages(1);
     const bad = [(large?.gpa ?? 0) + 77 * 4096];
     await lab.victim.poison(bad);
@@ -110,6 +110,12 @@ export const gigLazy: Scenario = {
     expectOnlyLost(again, bad);
     await expectMachineChecks(lab, bad);
     await expectAlive(lab);
+    const returned = await guard.waitFor("returned");
+    assert.deepEqual(
+      [returned["pageSize"], returned["bytes"]],
+      [GIB, 0],
+      "what is given back, and what the host gains",
+    );
     const [filled] = guard.all("filled");
     return `1 of ${GIB / 4096} pages lost; ms: ${JSON.stringify(recovered[0]?.["ms"])}, large again: ${JSON.stringify(filled?.["large"])}, emulated`;
   },

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, expectAlive, expectMachineChecks, expectOnlyLost, expectRecovered } from "../expect.js";
 import type { LabSession } from "../lab-session.js";
+import { poolOf } from "../large-page-pool.js";
 import type { Scenario } from "../scenario.js";
 import { filledMib, filledPages, usualVictim } from "../victim-config.js";
 
@@ -63,33 +64,6 @@ export const reset10: Scenario = {
     return `${rounds} large pages came back, one stayed small with nothing lost; each error has cost the pool one page`;
   },
 };
-
-/** The pool of large pages, and memory that the kernel has given up. */
-interface Pool {
-  readonly total: number;
-  readonly free: number;
-  readonly reserved: number;
-  readonly corruptedKb: number;
-}
-
-/**
- * A bad large page does not come back to the pool when it leaves its file: the kernel keeps its reference to it (mm/memory-failure.c
- * memory_failure), with a guard or without. It counts as bad only the 4 KiB.
- */
-async function poolOf(lab: LabSession): Promise<Pool> {
-  const text = await lab.host.agent.must("cat /proc/meminfo", 60_000);
-  const number = (name: string): number => {
-    const found = new RegExp(`^${name}: *(\\d+)`, "m").exec(text)?.[1];
-    assert.ok(found !== undefined, `${name} in /proc/meminfo`);
-    return Number(found);
-  };
-  return {
-    total: number("HugePages_Total"),
-    free: number("HugePages_Free"),
-    reserved: number("HugePages_Rsvd"),
-    corruptedKb: number("HardwareCorrupted"),
-  };
-}
 
 /** Makes one 4 KiB bad and has the guest read everything: no more is lost. @param page which of the large page */
 export async function poisonOne(lab: LabSession, page: number): Promise<void> {

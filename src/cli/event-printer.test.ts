@@ -45,8 +45,16 @@ const events: readonly (readonly [event: PublicEvent, expected: string])[] = [
     "large page of 2 MiB at gpa unknown (hva 0x7f0000200000) replaced; 2093056 bytes saved, lost: nothing; stall 1.5 ms, downtime 0 ms",
   ],
   [
-    { event: "filled", ...where, lost: [], salvagedBytes: 1, large, givenBackBytes: 0, ms: { total: 7 } },
+    { event: "filled", ...where, lost: [], salvagedBytes: 1, large, ms: { total: 7 } },
     "large page at gpa 0x200000 filled after 7 ms, 3 of 4 ranges of 2 MiB are large again",
+  ],
+  [
+    { event: "returned", ...where, bytes: 0 },
+    "poisoned page at gpa 0x200000 has left its file; the kernel keeps all of it, the host gains nothing",
+  ],
+  [
+    { event: "returned", ...where, bytes: 2093056 },
+    "poisoned page at gpa 0x200000 has left its file; 2093056 bytes are free again",
   ],
   [
     { event: "poison", gpa: "0x201000", trigger: "AR" },

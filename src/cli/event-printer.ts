@@ -35,8 +35,14 @@ export function sentence(event: PublicEvent): string {
     case "filled":
       return (
         `large page at gpa ${event.gpa ?? "unknown"} filled after ${event.ms.total} ms, ` +
-        `${event.large.collapsed} of ${event.large.ranges} ranges of 2 MiB are large again` +
-        (event.givenBackBytes > 0 ? `; ${event.givenBackBytes} bytes go back to the host` : "")
+        `${event.large.collapsed} of ${event.large.ranges} ranges of 2 MiB are large again`
+      );
+    case "returned":
+      return (
+        `poisoned page at gpa ${event.gpa ?? "unknown"} has left its file; ` +
+        (event.bytes > 0
+          ? `${event.bytes} bytes are free again`
+          : "the kernel keeps all of it, the host gains nothing")
       );
     case "poison":
       return `lost page at gpa ${event.gpa ?? "unknown"} was touched and handed to QEMU`;

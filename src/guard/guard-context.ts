@@ -37,7 +37,7 @@ export interface GuardPolicy {
   /** Background filling, in MiB a second; Infinity without a limit; 0: only what is touched. */
   readonly fillRate: number;
   readonly whenShort: ShortMemoryPolicy;
-  /** Whether the poisoned page goes back to the kernel once its replacement is full. */
+  /** Whether the poisoned page leaves its file once its replacement is full. */
   readonly giveBack: boolean;
 }
 
@@ -62,6 +62,9 @@ export const forgiveSteps = ["lost-forgiven"] as const;
 /** Named points of a lazy recovery after the swap. */
 export const lazySteps = ["fill-begun", "fill-full", "fill-closed", "fill-recorded"] as const;
 
+/** Named points of giving a poisoned page back. */
+export const giveBackSteps = ["return-recorded", "return-told"] as const;
+
 /** Named points of handing a lost page over by QEMU's monitor. */
 export const handOverSteps = ["loss-waiting", "loss-ordered", "loss-told"] as const;
 
@@ -74,6 +77,7 @@ export type GuardStep =
   | (typeof guardSteps)[number]
   | (typeof untouchedSteps)[number]
   | (typeof lazySteps)[number]
+  | (typeof giveBackSteps)[number]
   | (typeof resetSteps)[number]
   | (typeof handOverSteps)[number]
   | (typeof forgiveSteps)[number];

@@ -56,12 +56,17 @@ export class ReplacedPages {
   }
 
   /** A replacement is full: all that is lost of it is known. */
-  filled(base: Hva, lost: readonly number[], givenBack: boolean): void {
+  filled(base: Hva, lost: readonly number[]): void {
     const entry = this.#entries.get(base);
     // A reset may have been quicker: then the large page is back.
     if (entry === undefined) return;
     for (const offset of lost) entry.lost.add(offset);
-    entry.givenBack = givenBack;
+  }
+
+  /** The bad page leaves its file by our hand. */
+  givenBack(base: Hva): void {
+    const entry = this.#entries.get(base);
+    if (entry !== undefined) entry.givenBack = true;
   }
 
   /** The guest was reset, as QEMU or the ledger says. @param lost what was lost then */

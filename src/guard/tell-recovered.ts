@@ -1,6 +1,7 @@
 import type { LostRange, Trigger } from "../ledger/events.js";
 import { type Hva, hex, hva } from "../linux/address.js";
 import { type LargePage, SMALL_PAGE } from "../recovery/large-page.js";
+import { giveBack } from "./give-back.js";
 import type { GuardContext } from "./guard-context.js";
 import { guestAddress } from "./guest-address.js";
 import type { Replaced } from "./replaced.js";
@@ -39,6 +40,8 @@ export function tellRecovered(
     ms: { stall: rounded(stall), downtime: rounded(downtime), total: rounded(total) },
   });
   guard.onStep("outcome-recorded");
+  // Whoever fills later gives back when that is done.
+  if (replaced.fill === "eager") guard.later(() => giveBack(guard, page, replaced.lost.length));
 }
 
 /** @param base first byte of the large page @param lost ascending byte offsets in it @returns for an event */

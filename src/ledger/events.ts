@@ -81,9 +81,17 @@ export interface FilledEvent {
   readonly salvagedBytes: number;
   /** Ranges of 2 MiB without a lost page, and how many of them are backed by one page again. */
   readonly large: { readonly ranges: number; readonly collapsed: number };
-  /** What goes back to the host with the poisoned page, in bytes; 0 if it is kept until the guest is reset. */
-  readonly givenBackBytes: number;
   readonly ms: { readonly total: number };
+}
+
+/** A poisoned large page has left its file, for nobody needs it any more (`--give-back`). */
+export interface ReturnedEvent {
+  readonly event: "returned";
+  readonly hva: string;
+  readonly gpa: string | null;
+  readonly pageSize: number;
+  /** What the host can use again of it, measured; 0 if the kernel keeps all of it. */
+  readonly bytes: number;
 }
 
 /** A lost page was touched and handed to QEMU, by its signal or through its monitor. `hva` tells which page when `gpa` is null. */
@@ -123,6 +131,7 @@ export type PublicEvent =
   | WarningEvent
   | RecoveredEvent
   | FilledEvent
+  | ReturnedEvent
   | PoisonEvent
   | RefusedEvent
   | HealedEvent
@@ -187,8 +196,14 @@ export const PUBLIC_SCHEMAS: { readonly [E in PublicEvent as E["event"]]: z.ZodT
     lost: lostSchema,
     salvagedBytes: bytesSchema,
     large: z.object({ ranges: z.int().nonnegative(), collapsed: z.int().nonnegative() }),
-    givenBackBytes: bytesSchema,
     ms: z.object({ total: msSchema }),
+  }),
+  returned: z.object({
+    event: z.literal("returned"),
+    hva: addressSchema,
+    gpa: gpaSchema,
+    pageSize: pageSizeSchema,
+    bytes: bytesSchema,
   }),
   poison: z.object({
     event: z.literal("poison"),

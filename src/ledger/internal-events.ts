@@ -79,6 +79,12 @@ export interface UnhealedEvent {
   readonly lost: readonly number[];
 }
 
+/** A poisoned large page is about to leave its file by our hand. Written before: the hole is no sign of a reset of the guest. */
+export interface ReturningEvent {
+  readonly event: "returning";
+  readonly hva: string;
+}
+
 /** We are about to send `stop`. Open until `resumed`: a guard that finds it open must undo the pause. */
 export interface PausingEvent {
   readonly event: "pausing";
@@ -111,6 +117,7 @@ export type InternalEvent =
   | IntentEvent
   | HealingEvent
   | UnhealedEvent
+  | ReturningEvent
   | PausingEvent
   | ResumedEvent;
 
@@ -169,6 +176,7 @@ export const INTERNAL_SCHEMAS: { readonly [E in InternalEvent as E["event"]]: z.
     code: z.string(),
     lost: lostSchema,
   }),
+  returning: z.object({ event: z.literal("returning"), hva: addressSchema }),
   pausing: z.object({ event: z.literal("pausing"), status: z.string() }),
   resumed: z.object({ event: z.literal("resumed"), by: z.enum(["guard", "other", "kept", "none", "gone"]) }),
 };

@@ -112,13 +112,27 @@ test("a lazy recovery is filled later and finds its lost pages then", () => {
     lost: [{ gpa: "0x40003000", bytes: 8192 }],
     salvagedBytes: PAGE - 8192,
     large: { ranges: 0, collapsed: 0 },
-    givenBackBytes: 0,
     ms: { total: 5 },
   });
   assert.deepEqual(
     state.replaced.map((p) => [p.filled, p.lost]),
     [[true, [0x3000, 0x4000]]],
   );
+});
+
+test("a page that leaves its file by our hand is remembered until its place is taken again", () => {
+  const returning = { event: "returning", hva: "0x200000" } as const;
+  const before = [intent("0x200000", "0x0", [4096]), recovered("0x200000", "0x0")];
+  assert.equal(replay(...before).replaced[0]?.givenBack, false);
+  assert.equal(replay(...before, returning).replaced[0]?.givenBack, true);
+  assert.equal(replay(...before, returning, ...before).replaced[0]?.givenBack, false);
+  assert.deepEqual(replay(returning).replaced, []);
+  const untold = replay(intent("0x200000", "0x0", [4096]), returning);
+  assert.deepEqual(
+    untold.replaced.map((page) => [page.lost, page.givenBack]),
+    [[[4096], true]],
+  );
+  assert.deepEqual(untold.openIntents, []);
 });
 
 test("a range that claims more than the page is cut to the page", () => {

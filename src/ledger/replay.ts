@@ -22,7 +22,7 @@ export interface ReplacedPage {
   readonly file: IntentEvent["file"] | null;
   /** False while a lazy recovery still has bytes to copy. */
   readonly filled: boolean;
-  /** Whether its poisoned page was given back to the host: then its file has a hole there, though the guest was not reset. */
+  /** Whether its poisoned page has left the file by our hand: then there is a hole, though the guest was not reset. */
   readonly givenBack: boolean;
 }
 
@@ -137,8 +137,13 @@ class Fold {
         // A lazy recovery finds lost pages while it copies: its last word counts.
         if (page !== undefined) {
           const lost = event.gpa === null ? page.lost : lostFromRanges(event);
-          this.#replaced.set(event.hva, { ...page, lost, filled: true, givenBack: event.givenBackBytes > 0 });
+          this.#replaced.set(event.hva, { ...page, lost, filled: true });
         }
+        break;
+      }
+      case "returning": {
+        const page = this.#replaced.get(event.hva) ?? this.#intended(event.hva);
+        if (page !== undefined) this.#replaced.set(event.hva, { ...page, givenBack: true });
         break;
       }
       case "healed": {
@@ -164,6 +169,15 @@ class Fold {
       openHeals: [...this.#healing.values()],
       openPause: this.#pause,
     };
+  }
+
+  /** A replacement that was seen in place although the guard died before it could tell of it. */
+  #intended(hva: string): ReplacedPage | undefined {
+    const intent = this.#open.get(hva);
+    if (intent === undefined) return undefined;
+    this.#open.delete(hva);
+    const { gpa, offset, pageSize, lost, file } = intent;
+    return { hva, gpa, offset, pageSize, lost, file, filled: true, givenBack: false };
   }
 
   #find(hva: string | undefined, gpa: string | null): ReplacedPage | null {
