@@ -3,6 +3,7 @@
 import type { Bench } from "./bench.js";
 import { detach } from "./detach.js";
 import { downtime1G, downtime2M } from "./downtime.js";
+import { downtimeOfQemu1G, downtimeOfQemu2M } from "./downtime-qemu.js";
 import { fault1G } from "./fault.js";
 import { fill1G } from "./fill.js";
 import { rest } from "./rest.js";
@@ -16,9 +17,11 @@ import { steady } from "./steady.js";
 export const allBenches: readonly Bench[] = [
   stall2M,
   downtime2M,
+  downtimeOfQemu2M,
   // While memory is least fragmented: pages of 1 GiB.
   stall1G,
   downtime1G,
+  downtimeOfQemu1G,
   fault1G,
   fill1G,
   steady,

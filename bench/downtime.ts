@@ -1,7 +1,7 @@
 /**
  * `downtime`: how long the whole VM stands still for a recovery with `--quiesce always`, from the moment its monitor says that it
- * is paused until it says that it runs again. The monitor here obeys at once: what QEMU itself needs to pause is not in it, and the
- * lab's scenarios tell that. Baseline: the request's algorithm in C, which runs while the VM is paused.
+ * is paused until it says that it runs again. The monitor here obeys at once: this is the guard's own part, which downtime-qemu.ts
+ * shows together with QEMU's. Baseline: the request's algorithm in C, which runs while the VM is paused.
  */
 
 import type { Bench } from "./bench.js";

@@ -1,31 +1,17 @@
 /** bench/c/measured.c with the large pages it needs: an unguarded process, until a guard attaches to it. */
 
-import { execFileSync } from "node:child_process";
-import { mkdirSync, readdirSync, renameSync, statSync } from "node:fs";
 import { setImmediate as nextTurn } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
 import { Child } from "../test/framework/child.js";
 import { acquire, type HeldHugepages } from "../test/hugepages.js";
+import { cFlags, compiled } from "./compile.js";
 
 /** Bytes of a large page. */
 export const SIZES: Readonly<Record<"2M" | "1G", number>> = { "2M": 2 ** 21, "1G": 2 ** 30 };
 
-const SOURCES = fileURLToPath(new URL("../../bench/c/", import.meta.url));
 /** The guard takes a process with such a name for QEMU. */
-const PROGRAM = fileURLToPath(new URL("./qemu-system-measured", import.meta.url));
+const NAME = "qemu-system-measured";
 /** A command that copies a page of 1 GiB many times takes seconds, on a busy machine tens of them. */
 const PATIENCE_MS = 120_000;
-
-function compile(): string {
-  const newest = Math.max(...readdirSync(SOURCES).map((name) => statSync(`${SOURCES}${name}`).mtimeMs));
-  if ((statSync(PROGRAM, { throwIfNoEntry: false })?.mtimeMs ?? 0) > newest) return PROGRAM;
-  mkdirSync(fileURLToPath(new URL("./", import.meta.url)), { recursive: true });
-  const own = `${PROGRAM}.${process.pid}`;
-  const flags = ["-O2", "-Wall", "-Wextra", "-Werror", "-pthread"];
-  execFileSync("gcc", [...flags, "-o", own, `${SOURCES}measured.c`], { stdio: "pipe" });
-  renameSync(own, PROGRAM);
-  return PROGRAM;
-}
 
 /** See the head of the file. */
 export class MeasuredProcess implements AsyncDisposable {
@@ -74,7 +60,7 @@ export class MeasuredProcess implements AsyncDisposable {
     words: readonly [pages: number, pageSize: number, mapped: number],
     pool: HeldHugepages | undefined,
   ): Promise<MeasuredProcess> {
-    const child = Child.start(compile(), words.map(String));
+    const child = Child.start(compiled("measured.c", NAME, cFlags), words.map(String));
     try {
       const [ready, , start] = (await child.output.next(PATIENCE_MS)).split(" ");
       if (ready !== "ready" || start === undefined)
