@@ -16,10 +16,12 @@ export class Journal {
   constructor(components: { ledger: LedgerWriter; sink: EventSink }) {
     this.#ledger = components.ledger;
     this.#sink = components.sink;
+    this.#ledger.onTrouble(({ code, message }) => this.#sink({ event: "warning", code, message }));
   }
 
   /**
-   * Writes a record that must be durable before the next step.
+   * Writes a record that must outlive this guard before the next step is taken. It does as soon as the kernel has it, which takes
+   * microseconds; the disk gets it right afterwards, and one that fails is announced.
    *
    * @throws LedgerError: the step must not be taken
    */
@@ -50,7 +52,7 @@ export class Journal {
     }
   }
 
-  /** Closes the ledger, so that the next guard can open it. */
+  /** Closes the ledger, with everything on the disk, so that the next guard can open it. */
   close(): void {
     this.#ledger.close();
   }

@@ -3,7 +3,8 @@
 import { readFileSync } from "node:fs";
 import { HugemendError, messageOf } from "../errors.js";
 import { LEDGER_FORMAT } from "../ledger/internal-events.js";
-import { type LedgerWriter, openLedger } from "../ledger/ledger-writer.js";
+import type { LedgerWriter } from "../ledger/ledger-writer.js";
+import { openLedger } from "../ledger/open-ledger.js";
 import { replayLedger } from "../ledger/replay.js";
 import { poisonLack } from "../linux/hwpoison.js";
 import { isQemu, readExecutable } from "../linux/procfs/process-identity.js";
@@ -215,7 +216,7 @@ function readBootId(): string {
   return readFileSync("/proc/sys/kernel/random/boot_id", "latin1").trim();
 }
 
-/** The first record, before anything is touched: it shows a ledger that cannot be written while that still costs nothing. */
+/** The first record, on the disk before anything is touched: it shows a ledger that cannot be written while that still costs nothing. */
 function recordAttachment(ledger: LedgerWriter, pid: number, startTime: bigint): void {
   ledger.append({
     event: "attached",
@@ -226,4 +227,5 @@ function recordAttachment(ledger: LedgerWriter, pid: number, startTime: bigint):
     guardPid: process.pid,
     version: "0.1.0",
   });
+  ledger.sync();
 }

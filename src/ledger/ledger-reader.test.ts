@@ -5,7 +5,7 @@ import fc from "fast-check";
 import { LEDGER_FORMAT } from "./internal-events.js";
 import { LedgerError } from "./ledger-error.js";
 import { parseLedger } from "./ledger-reader.js";
-import { encodeRecord, type LedgerEvent, MAX_LINE } from "./record.js";
+import { encodeRecord, faultOf, type LedgerEvent, MAX_LINE } from "./record.js";
 
 const PAGE = 2 ** 21;
 const address = fc.bigInt({ min: 0n, max: (1n << 64n) - 1n }).map((n) => `0x${n.toString(16)}`);
@@ -174,9 +174,20 @@ test("events and fields of later versions are skipped, a later format is refused
   assert.throws(() => parseLedger(format, "x"), { code: "HM_LEDGER_FORMAT" });
 });
 
-test("an event that does not match its schema is not written", () => {
+test("a line that could not be read back is known", () => {
+  assert.equal(faultOf(encodeRecord(7, new Date(0), { event: "detached", reason: "x" }), 7), null);
   const wrong = { event: "healed" as const, gpa: "12", pageSize: 4096 };
-  assert.throws(() => encodeRecord(1, new Date(0), wrong), { code: "HM_LEDGER_RECORD" });
+  assert.match(faultOf(encodeRecord(7, new Date(0), wrong), 7) ?? "", /another version.*gpa/s);
+  const endless = { event: "resumed", by: "guard", after: Number.NaN };
+  const right = encodeRecord(7, new Date(0), { event: "resumed", by: "guard" });
+  assert.equal(
+    faultOf(
+      relabel(right, () => ({ ...endless, event: "reborn" })),
+      7,
+    ),
+    'there is no event "reborn"',
+  );
+  assert.equal(faultOf(right, 8), "the sequence number is 7, expected 8");
 });
 
 /** Changes a line's record and gives it a right checksum again, as another version would have written it. */

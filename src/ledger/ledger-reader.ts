@@ -4,7 +4,8 @@
  * A torn tail is what stands after the last newline, whatever it is. The writer hands a line to the kernel in one
  * write whose last byte is the newline, and acts only after that write has returned; so a line without its newline
  * was never acted upon and may be dropped, unless it is longer than any line. Everything before the last newline was acted upon: a bad line there,
- * the last one included, means that the file was damaged afterwards, and is refused.
+ * the last one included, means that the file was damaged afterwards, and is refused. (A crash of the host may do that, too, before the disk
+ * has all lines; but then the process is gone that the ledger is about.)
  */
 
 import { readFileSync, statSync } from "node:fs";

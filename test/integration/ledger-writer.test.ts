@@ -14,13 +14,13 @@ import {
 import { join } from "node:path";
 import { test } from "node:test";
 import { readLedger } from "../../src/ledger/ledger-reader.js";
-import { openLedger } from "../../src/ledger/ledger-writer.js";
+import { openLedger } from "../../src/ledger/open-ledger.js";
 import { Child } from "../framework/child.js";
 import { TemporaryFolder } from "../framework/temporary-folder.js";
 
 const ID = { pid: 4242, startTime: "1234567" };
 const WARNING = { event: "warning", code: "HM_TEST", message: "x" } as const;
-const MODULE = new URL("../../src/ledger/ledger-writer.js", import.meta.url).href;
+const MODULE = new URL("../../src/ledger/open-ledger.js", import.meta.url).href;
 const NATIVE = new URL("../../src/linux/native.js", import.meta.url).href;
 
 /**

@@ -5,7 +5,7 @@ import { readFileSync } from "node:fs";
 import { describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { LEDGER_FORMAT } from "../../src/ledger/internal-events.js";
-import { openLedger } from "../../src/ledger/ledger-writer.js";
+import { openLedger } from "../../src/ledger/open-ledger.js";
 import { readStat } from "../../src/linux/procfs/stat.js";
 import { QmpCommands } from "../../src/qemu/qmp-commands.js";
 import type { QmpConnection } from "../../src/qemu/qmp-connection.js";
