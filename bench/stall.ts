@@ -39,6 +39,17 @@ interface Turn {
   readonly memory: number;
 }
 
+/** Like an error a baseline comes out of a quiet moment: with data that is not in the processor's caches any more. */
+async function rested(rig: Rig, count: number, memory: number, command: string): Promise<number> {
+  await rig.measured.tell(`warm ${memory}`);
+  const taken: number[] = [];
+  for (let i = 0; i < count; i += 1) {
+    await sleep(REST_MS);
+    taken.push(await rig.measured.number(command));
+  }
+  return median(taken);
+}
+
 async function strikes(rig: Rig, count: number, { settle, memory }: Turn): Promise<number> {
   await rig.measured.tell(`warm ${memory}`);
   const stalls: number[] = [];
@@ -54,11 +65,8 @@ async function strikes(rig: Rig, count: number, { settle, memory }: Turn): Promi
 }
 
 async function takeTurns(rig: Rig, first: number, turn: Turn, say: (round: number) => void): Promise<Turns> {
-  const { measured } = rig;
-  const request = async (shared: 0 | 1): Promise<number> => {
-    await measured.tell(`warm ${turn.memory}`);
-    return median(await measured.numbers(`request 0 ${turn.requests} ${LOST} ${shared}`));
-  };
+  const request = (shared: 0 | 1): Promise<number> =>
+    rested(rig, turn.requests, turn.memory, `request 0 1 ${LOST} ${shared}`);
   // Until the interpreter has compiled what it runs again and again.
   if (turn.recoveries > 1) await strikes(rig, WARM_UP, turn);
   const taken: Record<"stall" | "request" | "shared" | "copy", number[]> = {
@@ -72,8 +80,7 @@ async function takeTurns(rig: Rig, first: number, turn: Turn, say: (round: numbe
     taken.request.push(await request(0));
     taken.stall.push(await strikes(rig, turn.recoveries, turn));
     taken.shared.push(await request(1));
-    await measured.tell(`warm ${turn.memory}`);
-    taken.copy.push(median(await measured.numbers(`copies 0 ${turn.requests}`)));
+    taken.copy.push(await rested(rig, turn.requests, turn.memory, "copies 0 1"));
   }
   return {
     first,

@@ -13,7 +13,7 @@ export interface ErringGuardInput {
   readonly pid: number;
   readonly qmp: string;
   readonly ledger: string;
-  /** A step of swapSteps. */
+  /** A step of populatedSwapSteps. */
   readonly step: string;
   /** Page frame number. */
   readonly frame: number;

@@ -14,7 +14,7 @@ export interface SteppingGuardInput {
   readonly qmp: string;
   readonly ledger: string;
   readonly quiesce: "auto" | "always" | "never";
-  /** A step of guardSteps, untouchedSteps, swapSteps, resetSteps, healSteps or handOverSteps. */
+  /** A step of guardSteps, untouchedSteps, populatedSwapSteps, resetSteps, healSteps or handOverSteps. */
   readonly killAt?: string | undefined;
   /** Steps at which it says `waiting` and blocks, each time. */
   readonly waitAt?: readonly string[] | undefined;

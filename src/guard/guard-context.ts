@@ -7,23 +7,26 @@ import type { Mapping } from "../linux/procfs/maps.js";
 import type { FillChoice } from "../recovery/fill-choice.js";
 import type { HealStep } from "../recovery/heal.js";
 import type { LargePage } from "../recovery/large-page.js";
+import type { PageSource } from "../recovery/large-page-reader.js";
 import type { LazySwapStep } from "../recovery/lazy-swap.js";
 import type { QuiescePolicy, ShortMemoryPolicy } from "../recovery/plan.js";
+import type { PopulatedSpare, PopulatedSpareStep } from "../recovery/populated-spare.js";
+import type { PopulatedSwapStep } from "../recovery/populated-swap.js";
 import type { RamAttributes } from "../recovery/ram-attributes.js";
-import type { salvage } from "../recovery/salvage.js";
-import type { SpareStep } from "../recovery/spare.js";
+import type { Spare, SpareStep } from "../recovery/spare.js";
 import type { PoisonMethod, SwapStep } from "../recovery/swap.js";
 import type { HeldThread } from "../tracee/held-thread.js";
 import type { Tracee } from "../tracee/tracee.js";
 import type { BusMasks } from "./bus-masks.js";
 import type { Journal } from "./journal.js";
 import type { LazyFills } from "./lazy/lazy-fills.js";
-import type { Spares } from "./lazy/spares.js";
 import type { LossTelling } from "./loss-telling.js";
 import type { OwnTouches } from "./own-touches.js";
+import type { RamDescriptors } from "./ram-descriptors.js";
 import type { Refusals } from "./refusals.js";
 import type { ReplacedPages } from "./replaced-pages.js";
 import type { SharerWatch } from "./sharer-watch.js";
+import type { Spares } from "./spares.js";
 import type { StaleStops } from "./stale-stop.js";
 import type { TouchLog } from "./touch-log.js";
 import type { VirtualMachine } from "./virtual-machine.js";
@@ -72,6 +75,8 @@ export const handOverSteps = ["loss-waiting", "loss-ordered", "loss-told"] as co
 export type GuardStep =
   | SwapStep
   | SpareStep
+  | PopulatedSpareStep
+  | PopulatedSwapStep
   | LazySwapStep
   | HealStep
   | (typeof guardSteps)[number]
@@ -98,7 +103,10 @@ export interface GuardContext {
   /** Which threads block SIGBUS: QEMU's main loop, iothreads, I/O workers; not its virtual CPUs. */
   readonly busMasks: BusMasks;
   /** Ready regions for lazy recoveries. */
-  readonly spares: Spares;
+  readonly spares: Spares<Spare>;
+  /** Those for eager ones, which have their memory already. */
+  readonly populated: Spares<PopulatedSpare>;
+  readonly ramDescriptors: RamDescriptors;
   /** Replacements that are being filled. */
   readonly fills: LazyFills;
   /** Offsets in a large page that the kernel has reported as bad. */
@@ -119,7 +127,8 @@ export interface GuardContext {
   readonly touches: TouchLog;
   /** Threads that stopped for SIGBUS and wait for their turn. */
   readonly waiting: WaitingThreads;
-  readonly salvage: typeof salvage;
+  /** Where a large page is read instead of its file: only where memory cannot be made to fail. */
+  readonly sourceOf: ((page: LargePage) => Pick<PageSource, "file" | "offset">) | undefined;
   /** Offsets in a large page that are called bad whatever its file says: only where memory cannot be made to fail. */
   readonly pretendBad: readonly number[];
   /** Whether a large page without a bad 4 KiB is replaced as well: only where memory cannot be made to fail. */

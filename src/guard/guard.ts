@@ -9,9 +9,10 @@ import { parseMaps, readMapsText } from "../linux/procfs/maps.js";
 import { readStat } from "../linux/procfs/stat.js";
 import type { BusError } from "../linux/signal-info.js";
 import type { LossRoute } from "../qemu/qemu-release.js";
-import { wantsLazy } from "../recovery/fill-choice.js";
+import { spareFor } from "../recovery/fill-choice.js";
 import { readHazards } from "../recovery/hazards.js";
-import { salvage as readLargePage } from "../recovery/salvage.js";
+import { PopulatedSpare } from "../recovery/populated-spare.js";
+import { Spare } from "../recovery/spare.js";
 import { type GoneReason, Tracee } from "../tracee/tracee.js";
 import { BusMasks } from "./bus-masks.js";
 import type { GuardContext, GuardPolicy, GuardStep } from "./guard-context.js";
@@ -21,16 +22,18 @@ import { KillPolicy } from "./kill-policy.js";
 import { finishLeft } from "./lazy/finish-fill.js";
 import { LazyFills } from "./lazy/lazy-fills.js";
 import { adoptFills, takeLeftUserfaultfds } from "./lazy/left-fills.js";
-import { prepareSpares, removeSpares } from "./lazy/replace-lazily.js";
-import { Spares } from "./lazy/spares.js";
 import { tellLeftBehind } from "./left-behind.js";
 import type { LossTelling } from "./loss-telling.js";
 import { OwnTouches } from "./own-touches.js";
+import { prepareSpares, removeSpares } from "./prepare-spares.js";
+import { RamDescriptors } from "./ram-descriptors.js";
 import { readRamTable, rememberAttributes } from "./ram-table.js";
 import { Refusals } from "./refusals.js";
+import { rehearse } from "./rehearse.js";
 import { type LeftPages, ReplacedPages } from "./replaced-pages.js";
 import { SharerWatch } from "./sharer-watch.js";
 import { pinnedWarnings, tellSharers } from "./sharing-warnings.js";
+import { Spares } from "./spares.js";
 import { StaleStops } from "./stale-stop.js";
 import { lookAgainLater, tellState } from "./start-words.js";
 import { takeInventory, tidyUp } from "./takeover.js";
@@ -42,10 +45,12 @@ import { Walk } from "./walk.js";
 
 /** What can be exchanged to try a guard on a machine whose memory cannot be made to fail. Never set in production. */
 export interface GuardTrial {
-  /** How a large page is read. */
-  readonly salvage?: typeof readLargePage;
+  /** Where a large page is read instead of its file. */
+  readonly sourceOf?: GuardContext["sourceOf"];
   /** Whether a large page that reads without an error is replaced as well. */
   readonly acceptsIntact?: boolean;
+  /** Whether large pages are replaced eagerly without a spare: as when the next one is not ready yet. */
+  readonly withoutPopulated?: boolean;
   /** How QEMU learns of lost pages, whatever its release. */
   readonly lossRoute?: LossRoute;
   /** What a SIGBUS means: a kernel without CONFIG_MEMORY_FAILURE reports poison markers as BUS_ADRERR. */
@@ -133,8 +138,8 @@ export class Guard {
     const ram = readRamTable(pid, parseMaps(mapsText));
     const pinned = pinnedWarnings(readHazards(pid, mapsText));
     const attributesOf = rememberAttributes(pid, ram);
-    const lazyRam = ram.filter(({ pageSize }) => wantsLazy(policy.fill, pageSize));
     const files = ram.map(({ mapping }) => mapping);
+    const ramDescriptors = new RamDescriptors(pid, files);
     const sharers = new SharerWatch(pid, files);
     sharers.start();
     const kernel = readRelease();
@@ -178,9 +183,21 @@ export class Guard {
           ownTouches: new OwnTouches(),
           telling,
           touches: new TouchLog(),
-          salvage: trial.salvage ?? readLargePage,
+          sourceOf: trial.sourceOf,
           acceptsIntact: trial.acceptsIntact ?? false,
-          spares: new Spares({ processDescriptor, onStep }, lazyRam, attributesOf),
+          spares: new Spares(
+            (remote, kind) => Spare.prepare(remote, { ...kind, processDescriptor, onStep }),
+            ram.filter(({ pageSize }) => spareFor(policy, pageSize) === "empty"),
+            attributesOf,
+          ),
+          populated: new Spares(
+            (remote, kind) => PopulatedSpare.prepare(remote, { ...kind, processDescriptor, onStep }),
+            trial.withoutPopulated === true
+              ? []
+              : ram.filter(({ pageSize }) => spareFor(policy, pageSize) === "populated"),
+            attributesOf,
+          ),
+          ramDescriptors,
           fills: new LazyFills(pid, processDescriptor, policy, {
             wake,
             trouble: ({ base }, code, message) =>
@@ -220,6 +237,7 @@ export class Guard {
         if (!guard.#closed) guard.#walk.ifIdle(() => killPolicy.again());
       });
       guard.#walk.wake();
+      rehearse(guard.#context, ram, () => guard.#closed);
       return guard;
     } catch (error) {
       opened.killPolicy?.restore();

@@ -45,7 +45,7 @@ export function refuseWhilePaused(
       expected: "paused",
     });
   }
-  const ours = new Set([...guard.spares.descriptors, ...guard.fills.descriptors]);
+  const ours = new Set([...guard.spares.all.map(({ theirs }) => theirs), ...guard.fills.descriptors]);
   if (userfaultfds.every((fd) => ours.has(fd))) return;
   if (!placed.some(({ mapping }) => isWatched(guard.pid, mapping.start))) return;
   throw new GuardError(

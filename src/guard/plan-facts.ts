@@ -17,7 +17,7 @@ import type { GuardContext } from "./guard-context.js";
  */
 export function gatherFacts(guard: GuardContext, page: LargePage, mapsText: string): PlanFacts {
   const hazards = readHazards(guard.pid, mapsText);
-  const ours = new Set([...guard.spares.descriptors, ...guard.fills.descriptors]);
+  const ours = new Set([...guard.spares.all.map(({ theirs }) => theirs), ...guard.fills.descriptors]);
   return {
     page,
     salvage: salvageSupport(guard.kernel),

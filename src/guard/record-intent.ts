@@ -21,7 +21,7 @@ export interface Intention extends Pick<FillPlan, "fill" | "fillWhy"> {
  */
 export function recordIntent(guard: GuardContext, intention: Intention, lost: readonly number[]): void {
   const { page, file, trigger, fill, fillWhy } = intention;
-  if (lost.length === 0 && !guard.acceptsIntact) throw nothingLost(page);
+  refuseIntact(guard, page, lost);
   guard.journal.require({
     event: "intent",
     hva: hex(page.base),
@@ -39,9 +39,12 @@ export function recordIntent(guard: GuardContext, intention: Intention, lost: re
 /**
  * A signal without a bad 4 KiB behind it is a riddle: the page may have left its file, so that zeros were read for data, or
  * somebody forged the signal.
+ *
+ * @throws RecoveryError HM_SALVAGE_NOTHING_LOST
  */
-function nothingLost(page: LargePage): RecoveryError {
-  return new RecoveryError(
+export function refuseIntact(guard: GuardContext, page: LargePage, lost: readonly number[]): void {
+  if (lost.length > 0 || guard.acceptsIntact) return;
+  throw new RecoveryError(
     "HM_SALVAGE_NOTHING_LOST",
     `The large page at ${hex(page.base)} reads without an error`,
     {

@@ -56,6 +56,7 @@ export function busHandlerIsGone(guard: GuardContext, { tid }: HeldThread): bool
   return guard.busHandler !== undefined && handlerIsGone(guard, tid);
 }
 
-function handlerIsGone(guard: GuardContext, tid: number): boolean {
+/** The same as the kernel has it, whatever QEMU had. @param tid a thread of the VM */
+export function handlerIsGone(guard: GuardContext, tid: number): boolean {
   return !hasSignal(readCaughtSignals(guard.pid, tid), signal.SIGBUS);
 }

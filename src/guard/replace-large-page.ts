@@ -1,7 +1,9 @@
 /** Steps 5 and 6 of the walk for one held thread: salvage and swap, with the intent recorded before the swap. */
 
 import { closeSync } from "node:fs";
+import { LinuxError } from "../linux/linux-error.js";
 import type { LargePage } from "../recovery/large-page.js";
+import { PopulatedSpare } from "../recovery/populated-spare.js";
 import type { Salvaged } from "../recovery/salvage.js";
 import { swapLargePage } from "../recovery/swap.js";
 import type { HeldThread } from "../tracee/held-thread.js";
@@ -11,6 +13,7 @@ import { replaceLazily } from "./lazy/replace-lazily.js";
 import { openBacking } from "./open-backing.js";
 import { recordIntent } from "./record-intent.js";
 import { restoreBusHandler } from "./release.js";
+import { replaceFromSpare } from "./replace-from-spare.js";
 import type { Replaced } from "./replaced.js";
 import { tellTrouble } from "./tell-trouble.js";
 
@@ -27,14 +30,20 @@ export function replaceLargePage(
   alarm: Alarm,
   plan: FillPlan,
 ): Replaced {
-  if (plan.fill === "eager") return replaceEagerly(guard, held, page, alarm, plan);
-  const spare = guard.spares.find(page.mapping, page.size, guard.attributesOf(page.mapping));
-  if (typeof spare === "string") return replaceEagerly(guard, held, page, alarm, { fillWhy: spare });
+  const attributes = guard.attributesOf(page.mapping);
+  const spares = plan.fill === "lazy" ? guard.spares : guard.populated;
+  const spare = spares.find(page.mapping, page.size, attributes);
+  if (typeof spare === "string") {
+    const fillWhy = plan.fill === "lazy" ? spare : plan.fillWhy;
+    return replaceEagerly(guard, held, page, alarm, { fillWhy });
+  }
   try {
-    return replaceLazily(guard, held, page, spare, { ...alarm, ...plan });
+    return spare instanceof PopulatedSpare
+      ? replaceFromSpare(guard, held, page, spare, { ...alarm, ...plan })
+      : replaceLazily(guard, held, page, spare, { ...alarm, ...plan });
   } catch (error) {
-    if (!(error instanceof RemoteCallError)) throw error;
-    // The kernel would not move the spare region: nothing has happened, and there is another way.
+    if (!(error instanceof RemoteCallError || error instanceof LinuxError)) throw error;
+    // The kernel would not fill or move the spare region: nothing has happened, and there is another way.
     return replaceEagerly(guard, held, page, alarm, { fillWhy: error.message });
   }
 }
@@ -47,18 +56,17 @@ function replaceEagerly(
   { fillWhy }: Pick<FillPlan, "fillWhy">,
 ): Replaced {
   const attributes = guard.attributesOf(page.mapping);
-  const { file, identity } = openBacking(guard.pid, page);
+  const { file, identity, source } = openBacking(guard, page);
   const forced = held.canDeliver;
   let salvaged: Salvaged | undefined;
   try {
     using remote = held.borrow();
     salvaged = swapLargePage(remote, {
       page,
-      file,
+      source,
       attributes,
       processDescriptor: guard.processDescriptor,
       poisonWith: guard.policy.poisonWith ?? "uffd",
-      salvage: guard.salvage,
       onStep: guard.onStep,
       commit: ({ lost }) =>
         recordIntent(guard, { page, file: identity, trigger, fill: "eager", fillWhy }, lost),

@@ -1,6 +1,7 @@
 import type { LostRange, Trigger } from "../ledger/events.js";
 import { type Hva, hex, hva } from "../linux/address.js";
-import { type LargePage, SMALL_PAGE } from "../recovery/large-page.js";
+import type { LargePage } from "../recovery/large-page.js";
+import { lostRanges } from "../recovery/lost-ranges.js";
 import { giveBack } from "./give-back.js";
 import type { GuardContext } from "./guard-context.js";
 import { guestAddress } from "./guest-address.js";
@@ -51,17 +52,6 @@ export function lostRangesOf(guard: GuardContext, base: Hva, lost: readonly numb
 
 function lostRange(guard: GuardContext, address: Hva, bytes: number): LostRange {
   return { gpa: guestAddress(guard, address), bytes };
-}
-
-/** Joins neighbouring 4 KiB pages. @param lost ascending byte offsets */
-export function lostRanges(lost: readonly number[]): { offset: number; bytes: number }[] {
-  const ranges: { offset: number; bytes: number }[] = [];
-  for (const offset of lost) {
-    const last = ranges.at(-1);
-    if (last !== undefined && last.offset + last.bytes === offset) last.bytes += SMALL_PAGE;
-    else ranges.push({ offset, bytes: SMALL_PAGE });
-  }
-  return ranges;
 }
 
 /** As events write times: three decimals. */

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { alignDown, gpa, hex, hva, pfn } from "./address.js";
+import { alignDown, alignUp, gpa, hex, hva, pfn } from "./address.js";
 import { LinuxError } from "./linux-error.js";
 
 const LIMIT = 2n ** 64n;
@@ -23,13 +23,16 @@ describe("addresses", () => {
     assert.equal(hex(0n), "0x0");
     assert.equal(hex(0x7f12a0000000n), "0x7f12a0000000");
   });
-  it("are rounded down to a power of two", () => {
+  it("are rounded to a power of two", () => {
     fc.assert(
       fc.property(fc.bigInt({ min: 0n, max: LIMIT - 1n }), fc.integer({ min: 0, max: 40 }), (value, bits) => {
         const size = 2 ** bits;
         const base = alignDown(hva(value), size);
         assert.equal(base % BigInt(size), 0n);
         assert.ok(base <= value && value - base < BigInt(size));
+        const next = alignUp(value, size);
+        assert.equal(next % BigInt(size), 0n);
+        assert.ok(next >= value && next - value < BigInt(size));
       }),
     );
   });

@@ -56,3 +56,12 @@ export function alignDown<T extends bigint>(value: T, size: number): T {
   // SAFETY: rounding down keeps the value in range and of its kind.
   return (value & ~(BigInt(size) - 1n)) as T;
 }
+
+/**
+ * @param value any address
+ * @param size a power of two, in bytes
+ * @returns the smallest multiple of `size` that is not below the address
+ */
+export function alignUp(value: bigint, size: number): bigint {
+  return (value + BigInt(size) - 1n) & ~(BigInt(size) - 1n);
+}

@@ -14,10 +14,7 @@ const here = scratch.address + BigInt(DATA);
 
 function vectors(address: Hva, size: number, target = here): { local: bigint; remote: bigint } {
   if (size < 1 || (target === here && size > LIMIT)) {
-    throw new LinuxError("HM_PROCESS_MEMORY", "A transfer of process memory has the wrong size", {
-      present: `${size} bytes`,
-      expected: `1 to ${LIMIT} bytes`,
-    });
+    throw wrongSize(size);
   }
   const bytes = scratch.bytes;
   bytes.writeBigUInt64LE(target, 0);
@@ -25,6 +22,13 @@ function vectors(address: Hva, size: number, target = here): { local: bigint; re
   bytes.writeBigUInt64LE(address, 16);
   bytes.writeBigUInt64LE(BigInt(size), 24);
   return { local: scratch.address, remote: scratch.address + 16n };
+}
+
+function wrongSize(size: number): LinuxError {
+  return new LinuxError("HM_PROCESS_MEMORY", "A transfer of process memory has the wrong size", {
+    present: `${size} bytes`,
+    expected: `1 to ${LIMIT} bytes`,
+  });
 }
 
 /**
@@ -67,12 +71,24 @@ export function readProcessInto(pid: number, address: Hva, size: number, target:
  * @throws LinuxError HM_PROCESS_MEMORY
  */
 export function writeProcess(pid: number, address: Hva, data: Buffer): void {
-  const { local, remote } = vectors(address, data.length);
+  if (data.length > LIMIT) throw wrongSize(data.length);
   data.copy(scratch.bytes, DATA);
-  // SAFETY: the caller owns the target range: unused stack below a stopped thread's red zone.
+  writeProcessFrom(pid, address, here, data.length);
+}
+
+/**
+ * The same straight out of native memory, whatever its size.
+ *
+ * @param from address in this process
+ * @param size bytes
+ * @throws LinuxError HM_PROCESS_MEMORY: a part may have been written
+ */
+export function writeProcessFrom(pid: number, address: Hva, from: bigint, size: number): void {
+  const { local, remote } = vectors(address, size, from);
+  // SAFETY: the caller owns the target range: unused stack below a stopped thread's red zone, or a mapping of ours.
   const result = trySystemCall("process_vm_writev", pid, local, 1, remote, 1, 0);
-  if (result.errno === 0 && result.value === BigInt(data.length)) return;
+  if (result.errno === 0 && result.value === BigInt(size)) return;
   throw new LinuxError("HM_PROCESS_MEMORY", `Process ${pid} cannot be written at ${hex(address)}`, {
-    present: result.errno === 0 ? `${result.value} of ${data.length} bytes` : errnoName(result.errno),
+    present: result.errno === 0 ? `${result.value} of ${size} bytes` : errnoName(result.errno),
   });
 }

@@ -27,16 +27,8 @@ export type ReadPiece = (position: number, size: number) => number;
  *   override what was copied from another page. Throws RecoveryError HM_SALVAGE_READ on anything but data or EIO.
  */
 export function largePageReader(source: PageSource, buffer: bigint): ReadPiece {
-  const pretended = new Set(source.pretendBad);
-  const clip = (position: number, size: number): number => {
-    const end = Math.min(position + size, source.size);
-    if (pretended.size === 0) return end - position;
-    let at = position;
-    while (at < end && !pretended.has(at)) at += SMALL_PAGE;
-    return at - position;
-  };
   return (position, size) => {
-    const wanted = clip(position, size);
+    const wanted = readableAt(source, position, size);
     if (wanted === 0) return 0;
     const { value, errno: error } = readAt(source.file, buffer, wanted, source.offset + BigInt(position));
     if (error === errno.EIO) return 0;
@@ -48,4 +40,11 @@ export function largePageReader(source: PageSource, buffer: bigint): ReadPiece {
       remedy: "What could not be read stays missing, and whoever needs it waits",
     });
   };
+}
+
+/** @returns how many bytes may be asked for from `position` on: at most `size`, up to the large page's end or what is called bad */
+export function readableAt(source: PageSource, position: number, size: number): number {
+  const end = Math.min(position + size, source.size);
+  const bad = source.pretendBad.filter((offset) => offset >= position && offset < end);
+  return Math.min(end, ...bad) - position;
 }

@@ -3,13 +3,14 @@
  * its page (page-fill.ts): no instant exists in which the guest could read a hole, or a zero that was data.
  */
 
-import { hva } from "../linux/address.js";
+import { alignDown, hva } from "../linux/address.js";
 import { errnoName } from "../linux/errno.js";
-import { allocateNative, mapping } from "../linux/native-memory.js";
-import { poisonPage, readMessages } from "../linux/userfaultfd-fill.js";
+import { allocateNative } from "../linux/native-memory.js";
+import { copyPages, poisonPage, readMessages } from "../linux/userfaultfd-fill.js";
 import { RemoteCallError, type RemoteCalls } from "../tracee/remote-calls.js";
 import { type LargePage, SMALL_PAGE } from "./large-page.js";
 import { largePageReader, type PageSource } from "./large-page-reader.js";
+import { moveOver } from "./move-over.js";
 import { RecoveryError } from "./recovery-error.js";
 import type { Spare } from "./spare.js";
 
@@ -33,13 +34,16 @@ export interface LazySwapInit {
   readonly source: PageSource;
   /** Offsets of all that is bad in the page, as far as the kernel has reported it; none if there may be more: then the page is read. */
   readonly reported: readonly number[];
+  /** Offset that a thread waits for; undefined if nobody has touched the page yet. */
+  readonly touched: number | undefined;
   /** Called when all is known, before anything is done; throws to call it off. @param lost what is known to be lost by then */
   readonly commit: (lost: readonly number[]) => void;
   readonly onStep: (step: LazySwapStep) => void;
 }
 
 const PIECE = 2 * 1024 * 1024;
-const buffer = allocateNative(SMALL_PAGE);
+const FIRST_PIECE = 4 * SMALL_PAGE;
+const buffer = allocateNative(FIRST_PIECE);
 
 /**
  * @param remote a borrowed thread of the tracee
@@ -47,7 +51,7 @@ const buffer = allocateNative(SMALL_PAGE);
  * @throws HugemendError: the mapping is as it was; the spare can be used again, unless it says that it is spoiled
  */
 export function placeSpare(remote: RemoteCalls, init: LazySwapInit): number[] {
-  const { page, spare, onStep } = init;
+  const { page, spare, source, onStep } = init;
   const lost = findBad(init);
   onStep("bad-found");
   init.commit(lost);
@@ -61,16 +65,9 @@ export function placeSpare(remote: RemoteCalls, init: LazySwapInit): number[] {
   };
   markLost(spare, lost);
   onStep("lazy-lost-marked");
-  const flags = mapping.MREMAP_MAYMOVE | mapping.MREMAP_FIXED;
-  const { region, size } = spare;
+  if (init.touched !== undefined) placeFirst(spare, source, init.touched);
   try {
-    // SAFETY: `base` is one whole large page of the mapping it was classified in, and no thread of the tracee changes QEMU's RAM mappings
-    // while it runs a guest. One call under the kernel's mmap lock. If we die, it has happened or it has not; the thread may wait in it
-    // for the message to be taken, which the next guard does first of all.
-    const moved = remote.callMeanwhile(takeMessage, "mremap", region, size, size, flags, page.base);
-    if (moved !== page.base) {
-      throw new RecoveryError("HM_SWAP_ELSEWHERE", "The kernel moved the replacement to another place");
-    }
+    moveOver(remote, page, spare.region, takeMessage);
   } catch (error) {
     // Only a refusal by the kernel is sure not to have moved it: otherwise the tag stays, for whoever looks next.
     if (error instanceof RemoteCallError) spare.note({ descriptor: spare.theirs, page: null });
@@ -89,13 +86,20 @@ function markLost(spare: Spare, lost: readonly number[]): void {
   const { userfaultfd, region } = spare;
   spare.spoiled = true;
   for (const offset of lost) {
-    const error = poisonPage(userfaultfd, hva(region + BigInt(offset)), SMALL_PAGE);
+    const error = poisonPage(userfaultfd, hva(region.start + BigInt(offset)), SMALL_PAGE);
     if (error === 0) continue;
     throw new RecoveryError("HM_LAZY_MARK", "A lost page cannot be marked in the spare region", {
       present: errnoName(error),
       remedy: "The mapping was left as it was",
     });
   }
+}
+
+/** What the thread at the error is about to read: it need not wait for it once more. Whatever fails here is filled later. */
+function placeFirst({ userfaultfd, region }: Spare, source: PageSource, touched: number): void {
+  const at = alignDown(BigInt(touched), SMALL_PAGE);
+  const got = largePageReader(source, buffer.address)(Number(at), FIRST_PIECE);
+  if (got > 0) copyPages(userfaultfd, hva(region.start + at), buffer.address, got);
 }
 
 /** One good 4 KiB has to be seen as well: a kernel that does not know which part is bad refuses them all. */

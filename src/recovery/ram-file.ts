@@ -9,6 +9,9 @@ import { SMALL_PAGE } from "./large-page.js";
 import type { OverlayIdentity } from "./overlay-name.js";
 import { RecoveryError } from "./recovery-error.js";
 
+/** Which file: as /proc/PID/maps names it. */
+export type FileOf = Pick<OverlayIdentity, "device" | "inode">;
+
 /** See the head of the file. */
 export interface RamFile extends Disposable {
   /** Our copy of the descriptor. */
@@ -36,8 +39,7 @@ export function openRamFile(pid: number, processDescriptor: number, overlay: Ove
 }
 
 function findDescriptor(pid: number, overlay: OverlayIdentity): number {
-  const found = readdirSync(`/proc/${pid}/fd`).map(Number);
-  const theirs = found.find((fd) => isStill(pid, fd, overlay));
+  const theirs = lookForDescriptor(pid, overlay);
   if (theirs !== undefined) return theirs;
   throw new RecoveryError("HM_HEAL_NO_FILE", "The process has no descriptor of its RAM file any more", {
     expected: `inode ${overlay.inode} on device ${overlay.device}`,
@@ -45,10 +47,17 @@ function findDescriptor(pid: number, overlay: OverlayIdentity): number {
   });
 }
 
-/** Whether a number in the VM's process names the file behind an overlay, now. */
-export function isStill(pid: number, theirs: number, overlay: OverlayIdentity): boolean {
+/** @returns the VM's own descriptor of a RAM file; undefined if it has none any more */
+export function lookForDescriptor(pid: number, file: FileOf): number | undefined {
+  return readdirSync(`/proc/${pid}/fd`)
+    .map(Number)
+    .find((fd) => isStill(pid, fd, file));
+}
+
+/** Whether a number in the VM's process names a file, now. */
+export function isStill(pid: number, theirs: number, file: FileOf): boolean {
   const stat = statSync(`/proc/${pid}/fd/${theirs}`, { bigint: true, throwIfNoEntry: false });
-  return stat?.ino === overlay.inode && deviceName(stat.dev) === overlay.device;
+  return stat?.ino === file.inode && deviceName(stat.dev) === file.device;
 }
 
 /** `major:minor` as in /proc/PID/maps, from st_dev (include/linux/kdev_t.h new_encode_dev). */

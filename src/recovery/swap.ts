@@ -6,20 +6,22 @@
  */
 
 import { type Hva, hva } from "../linux/address.js";
-import { errno } from "../linux/errno.js";
+import { writeAt } from "../linux/file-transfer.js";
 import { mapping } from "../linux/native-memory.js";
 import { closeDescriptor, takeDescriptor } from "../linux/pidfd.js";
 import { writeProcess } from "../linux/process-memory.js";
 import { systemCall } from "../linux/system-call.js";
-import { RemoteCallError, type RemoteCalls } from "../tracee/remote-calls.js";
+import type { RemoteCalls } from "../tracee/remote-calls.js";
 import { poisonLostPages } from "./hwpoison-lost-pages.js";
+import { keepSmall } from "./keep-small.js";
 import type { LargePage } from "./large-page.js";
+import type { PageSource } from "./large-page-reader.js";
 import { markLostPages } from "./lost-pages.js";
+import { moveOver } from "./move-over.js";
 import { setFillPolicy } from "./numa-policy.js";
 import { overlayName } from "./overlay-name.js";
 import { copyAttributes, type RamAttributes } from "./ram-attributes.js";
-import { RecoveryError } from "./recovery-error.js";
-import type { Salvaged, salvage } from "./salvage.js";
+import { type Salvaged, salvage } from "./salvage.js";
 
 /** Named points between which the guard could die; tests end it at each of them. */
 export const swapSteps = [
@@ -47,21 +49,18 @@ export type PoisonMethod = "uffd" | "hwpoison";
 /** What a swap works with. */
 export interface SwapInit {
   readonly page: LargePage;
-  /** The hugetlbfs file of the page, open for reading. */
-  readonly file: number;
+  readonly source: PageSource;
   /** pidfd of the tracee. */
   readonly processDescriptor: number;
   /** What the large page's mapping carried and the replacement must carry too. */
   readonly attributes: RamAttributes;
   readonly poisonWith: PoisonMethod;
-  readonly salvage: typeof salvage;
   /** Called when all is ready, right before the one step that counts; throws to call it off. */
   readonly commit: (salvaged: Salvaged) => void;
   readonly onStep: (step: SwapStep) => void;
 }
 
 const MFD_CLOEXEC = 1;
-const MADV_NOHUGEPAGE = 15;
 
 /**
  * @param remote a borrowed thread of the tracee
@@ -90,7 +89,9 @@ export function swapLargePage(remote: RemoteCalls, init: SwapInit): Salvaged {
     try {
       onStep("overlay-mapped");
       setFillPolicy(remote, { region, size: page.size }, init.attributes.policy);
-      salvaged = init.salvage(init.file, page.offset, page.size, overlay.descriptor);
+      salvaged = salvage(init.source, (from, size, position) =>
+        writeAt(overlay.descriptor, from, size, BigInt(position)),
+      );
       onStep("salvaged");
       if (init.poisonWith === "hwpoison") {
         // The kernel tells whoever maps a page of its poison: nobody may, and the NUMA policy stays with the file.
@@ -110,7 +111,7 @@ export function swapLargePage(remote: RemoteCalls, init: SwapInit): Salvaged {
       onStep("advice-copied");
       init.commit(salvaged);
       onStep("intent-recorded");
-      moveOver(remote, page, region);
+      moveOver(remote, page, { start: region, size: page.size });
     } catch (error) {
       // SAFETY: the region is still our own new mapping: moveOver is the last step, and it failed or was not reached.
       if (region !== undefined) remote.call("munmap", region, page.size);
@@ -122,20 +123,6 @@ export function swapLargePage(remote: RemoteCalls, init: SwapInit): Salvaged {
   } finally {
     closeOverlay(remote, theirs, swapped);
     onStep("overlay-closed");
-  }
-}
-
-/**
- * Joining small pages of a file to a huge one throws their page tables away, and with them the markers of lost pages, which would read as
- * zeros from then on (mm/khugepaged.c retract_page_tables; seen on Linux 6.12 and 6.18 with shmem_enabled=always, and with MADV_COLLAPSE).
- */
-function keepSmall(remote: RemoteCalls, region: Hva, size: number): void {
-  try {
-    // SAFETY: advice on our own new mapping.
-    remote.call("madvise", region, size, MADV_NOHUGEPAGE);
-  } catch (error) {
-    // A kernel without CONFIG_TRANSPARENT_HUGEPAGE does not know the advice, and joins nothing.
-    if (!(error instanceof RemoteCallError) || error.errno !== errno.EINVAL) throw error;
   }
 }
 
@@ -164,21 +151,5 @@ function takeOverlay(
   } catch (error) {
     overlay[Symbol.dispose]();
     throw error;
-  }
-}
-
-function moveOver(remote: RemoteCalls, page: LargePage, region: bigint): void {
-  // SAFETY: `base` is one whole large page of the mapping it was classified in, and no thread of the tracee changes QEMU's RAM
-  // mappings while it runs a guest. One call under the kernel's mmap lock: if we die, it has happened or it has not.
-  const moved = remote.call(
-    "mremap",
-    region,
-    page.size,
-    page.size,
-    mapping.MREMAP_MAYMOVE | mapping.MREMAP_FIXED,
-    page.base,
-  );
-  if (moved !== page.base) {
-    throw new RecoveryError("HM_SWAP_ELSEWHERE", "The kernel moved the replacement to another place");
   }
 }

@@ -10,12 +10,11 @@ export const OFFSETS = [4096, 1_048_576] as const;
 /** Real steps at which a guard is killed, and how many steps of the model were done before. */
 const deaths = [
   ["planned", 1],
-  ["overlay-mapped", 1],
   ["salvaged", 2],
   ["lost-marked", 3],
   ["intent-recorded", 4],
+  ["tagged", 4],
   ["swapped", 5],
-  ["overlay-closed", 5],
 ] as const;
 
 /** Real steps of putting pages back at which a guard is killed; the model's steps done before for the first page, and for others. */

@@ -5,6 +5,9 @@ import { join } from "node:path";
 import { describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { guardSteps } from "../../src/guard/guard-context.js";
+import { readOverlays } from "../../src/recovery/classify.js";
+import { populatedSpareSteps } from "../../src/recovery/populated-spare.js";
+import { populatedSwapSteps } from "../../src/recovery/populated-swap.js";
 import { swapSteps } from "../../src/recovery/swap.js";
 import { GuardProcess } from "../framework/guard-process.js";
 import { ObligingMonitor } from "../framework/obliging-monitor.js";
@@ -24,7 +27,18 @@ const LOST = 4096;
 const PAGES = 4;
 /** Reached only when the VM is paused for the recovery. */
 const whilePaused: ReadonlySet<string> = new Set(["paused"]);
-const steps = [...guardSteps, ...swapSteps];
+/** Reached while the guard gets ready, before there is an error. */
+const early: ReadonlySet<string> = new Set(populatedSpareSteps);
+/** Both ways to replace a large page: with a spare, and with what is made at the error. */
+const swaps = [
+  ...populatedSwapSteps.map((step) => ({ step, withoutPopulated: false })),
+  ...swapSteps.map((step) => ({ step, withoutPopulated: true })),
+];
+const walks = [...populatedSpareSteps, ...guardSteps].map((step) => ({ step, withoutPopulated: false }));
+
+function named({ step, withoutPopulated }: { step: string; withoutPopulated: boolean }): string {
+  return withoutPopulated ? `"${step}", without a spare` : `"${step}"`;
+}
 
 /** Steps after which the replacement is in place. */
 function isSwapped(step: string): boolean {
@@ -32,21 +46,31 @@ function isSwapped(step: string): boolean {
 }
 
 describe("a guard that is killed with -9", () => {
-  for (const step of steps) {
-    it(`at "${step}"`, async () => {
+  for (const { step, withoutPopulated } of [...walks, ...swaps]) {
+    it(`at ${named({ step, withoutPopulated })}`, async () => {
       await using ram = await RamVictim.start(PAGES);
       using folder = new TemporaryFolder();
       const path = join(folder.path, "qmp");
       await using monitor = await ObligingMonitor.start(path, ram.start, PAGES * LARGE_PAGE);
       const quiesce: Partial<DriverInput> = { qmp: monitor.path, quiesce: "always" };
       const ledger = join(folder.path, "ledger");
-      const input = { pid: ram.pid, ledger, lost: [LOST], ...(whilePaused.has(step) && quiesce) };
+      const input = {
+        pid: ram.pid,
+        ledger,
+        lost: [LOST],
+        withoutPopulated,
+        ...(whilePaused.has(step) && quiesce),
+      };
       await ram.victim.ask("hammer 3");
       {
-        await using guard = await GuardProcess.start({ ...input, killAt: step });
-        await ram.poison(1);
+        await using guard = GuardProcess.launch({ ...input, killAt: step });
+        if (!early.has(step)) {
+          await guard.waitFor("ready");
+          await ram.poison(1);
+        }
         await guard.diesAtStep();
       }
+      if (early.has(step)) await ram.poison(1);
       await untilUntraced(ram.pid);
       await untilMasksAre(ram.pid, () => 0n);
       assert.equal(overlaysIn(ram.pid), isSwapped(step) ? 1 : 0);
@@ -63,7 +87,11 @@ describe("a guard that is killed with -9", () => {
       await ram.poison(2);
       await heir.waitFor("recovered", isSwapped(step) ? 1 : 2);
       await ram.checkAll({ 1: 1, 2: 1 });
-      assertNothingLeft(ram.pid);
+      await waitUntil(
+        "the next spare is there",
+        () => readOverlays(ram.pid).stray.length > 0 || withoutPopulated,
+      );
+      assertNothingLeft(ram.pid, withoutPopulated ? 0 : 1);
       assert.equal(overlaysIn(ram.pid), 2);
       assert.equal(await ram.victim.ask("handler"), "handler caught");
       const { reads = 0, corrupt } = await ram.victim.counts("calm");
@@ -94,7 +122,7 @@ describe("a guard that is killed with -9", () => {
     test.diagnostic(`${reads} reads; ${swapped} of 10 guards had swapped when they died`);
     assert.equal(corrupt, 0);
     await using last = await GuardProcess.start(input);
-    assertNothingLeft(ram.pid);
+    assertNothingLeft(ram.pid, 1);
     await last.stop();
     await ram.checkAll();
     await assertUntouched(ram.pid);
@@ -102,8 +130,9 @@ describe("a guard that is killed with -9", () => {
 });
 
 describe("a process that is killed", () => {
-  for (const step of [...swapSteps, "stopped", "planned"]) {
-    it(`at "${step}" leaves a guard that ends well`, async () => {
+  const before = ["stopped", "planned"].map((step) => ({ step, withoutPopulated: false }));
+  for (const { step, withoutPopulated } of [...before, ...swaps]) {
+    it(`at ${named({ step, withoutPopulated })} leaves a guard that ends well`, async () => {
       await using ram = await RamVictim.start(2);
       using ledger = new TemporaryFolder();
       const signals = [{ step, signal: 9 }];
@@ -111,6 +140,7 @@ describe("a process that is killed", () => {
         pid: ram.pid,
         ledger: ledger.path,
         lost: [LOST],
+        withoutPopulated,
         signals,
       });
       await ram.poison(1);

@@ -91,7 +91,7 @@ describe("job control of a guarded process", () => {
 
   it("stops when the stop comes in the middle of a recovery, and recovers", async () => {
     await using _pages = await acquire(4);
-    for (const step of ["stopped", "overlay-created", "salvaged", "lost-marked", "swapped"]) {
+    for (const step of ["stopped", "planned", "salvaged", "lost-marked", "swapped"]) {
       using ledger = new TemporaryFolder();
       const { victim, parent } = await startJob();
       await using _victim = victim;
@@ -120,7 +120,7 @@ describe("job control of a guarded process", () => {
   it("runs on when a stop and its end both come in the middle of a recovery", async () => {
     await using _pages = await acquire(4);
     for (const [first, second] of [
-      ["overlay-created", "lost-marked"],
+      ["planned", "lost-marked"],
       ["salvaged", "salvaged"],
       ["lost-marked", "swapped"],
     ] as const) {

@@ -7,10 +7,11 @@ import assert from "node:assert/strict";
 import { closeSync, ftruncateSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, it } from "node:test";
+import { writeAt } from "../../src/linux/file-transfer.js";
 import { allocateNative } from "../../src/linux/native-memory.js";
 import { systemCall } from "../../src/linux/system-call.js";
 import { RecoveryError } from "../../src/recovery/recovery-error.js";
-import { type Salvaged, salvage } from "../../src/recovery/salvage.js";
+import { type PutPiece, type Salvaged, salvage } from "../../src/recovery/salvage.js";
 import { TemporaryFolder } from "../framework/temporary-folder.js";
 
 const SIZE = 2 * 1024 * 1024;
@@ -29,6 +30,8 @@ class EmptyOverlay implements Disposable {
   constructor() {
     ftruncateSync(this.descriptor, SIZE);
   }
+
+  readonly put: PutPiece = (from, size, position) => writeAt(this.descriptor, from, size, BigInt(position));
 
   get content(): Buffer {
     return readFileSync(this.#path);
@@ -52,7 +55,10 @@ function salvageWithHoles(holes: readonly number[]): { right: Buffer; copy: Buff
       // SAFETY: pages of our own new mapping, which nothing reads any more but the kernel below.
       systemCall("munmap", source.address + BigInt(hole * 4096), 4096);
     }
-    const salvaged = salvage(memory, source.address, SIZE, target.descriptor);
+    const salvaged = salvage(
+      { file: memory, offset: source.address, size: SIZE, pretendBad: [] },
+      target.put,
+    );
     return { right, copy: target.content, salvaged };
   } finally {
     closeSync(memory);
@@ -108,7 +114,10 @@ describe("salvage", () => {
     const directory = openSync(folder.path, "r");
     try {
       for (const wrong of [descriptor, directory, -1]) {
-        assert.throws(() => salvage(wrong, 0n, SIZE, target.descriptor), refusedWith("HM_SALVAGE_READ"));
+        assert.throws(
+          () => salvage({ file: wrong, offset: 0n, size: SIZE, pretendBad: [] }, target.put),
+          refusedWith("HM_SALVAGE_READ"),
+        );
       }
     } finally {
       closeSync(descriptor);

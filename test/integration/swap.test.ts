@@ -168,22 +168,31 @@ describe("a large page at an error", () => {
     ]);
   });
 
-  it("keeps what the process has advised", async () => {
-    await using ram = await RamVictim.start(3);
-    using ledger = new TemporaryFolder();
-    assert.equal(await ram.victim.ask("advise"), "advise done");
-    const before = vmFlags(ram.pid, ram.start);
-    assert.ok(before.has("dc") && before.has("dd"));
-    await using guard = await GuardProcess.start({ pid: ram.pid, ledger: ledger.path, lost: [4096] });
-    await ram.poison(1);
-    assert.equal(await ram.touch(1), "ok");
-    const after = vmFlags(ram.pid, ram.at(1));
-    assert.equal(overlaysIn(ram.pid), 1);
-    for (const flag of ["dc", "dd", "mg", "rd", "wr", "sh", "mr", "mw"]) {
-      assert.equal(after.has(flag), before.has(flag), flag);
-    }
-    await guard.stop();
-  });
+  for (const withoutPopulated of [false, true]) {
+    it(`keeps what the process has advised${withoutPopulated ? ", without a spare" : ""}`, async () => {
+      await using ram = await RamVictim.start(3);
+      using ledger = new TemporaryFolder();
+      assert.equal(await ram.victim.ask("advise"), "advise done");
+      const before = vmFlags(ram.pid, ram.start);
+      assert.ok(before.has("dc") && before.has("dd"));
+      await using guard = await GuardProcess.start({
+        pid: ram.pid,
+        ledger: ledger.path,
+        lost: [4096],
+        withoutPopulated,
+      });
+      await ram.poison(1);
+      assert.equal(await ram.touch(1), "ok");
+      const after = vmFlags(ram.pid, ram.at(1));
+      assert.equal(overlaysIn(ram.pid), 1);
+      // A spare is private memory: nobody else maps the RAM, and children of the process do not get it.
+      assert.equal(after.has("sh"), withoutPopulated);
+      for (const flag of ["dc", "dd", "mg", "rd", "wr", "mr", "mw"]) {
+        assert.equal(after.has(flag), before.has(flag), flag);
+      }
+      await guard.stop();
+    });
+  }
 
   it("is recovered for a thread that blocks SIGBUS, and the process keeps its handler", async () => {
     await using ram = await RamVictim.start(3);

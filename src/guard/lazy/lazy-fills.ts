@@ -13,7 +13,7 @@ import type { FillResult, FromFiller } from "./fill-messages.js";
 import { LocalFill } from "./local-fill.js";
 
 /** A spare that is in place: of this guard, or of one before it. */
-export type PlacedSpare = Pick<Spare, "size" | "userfaultfd" | "theirs" | "note" | "release">;
+export type PlacedSpare = Pick<Spare, "userfaultfd" | "theirs" | "note" | "release">;
 
 /** A replacement that is being filled. */
 export interface Filling {
@@ -45,8 +45,6 @@ export interface LazyFillsListener {
   trouble(page: OverlayIdentity, code: string, message: string): void;
 }
 
-/** The thread that stood at the error touches the page at once. */
-const FIRST_FAULT_MS = 1;
 /** For this long the guard's own thread serves alone. */
 const HAND_OVER_MS = 5;
 
@@ -95,10 +93,8 @@ export class LazyFills {
     const job = jobOf(filling);
     const entry: Entry = { ...filling, local: undefined };
     this.#entries.set(id, entry);
-    const local = new LocalFill(job, (error) => this.#localTrouble(id, error));
-    entry.local = local;
-    // Starting a thread takes this one some milliseconds, for which the first who needs a page would wait.
-    local.serveFirst(FIRST_FAULT_MS);
+    entry.local = new LocalFill(job, (error) => this.#localTrouble(id, error));
+    // Starting a thread takes this one some milliseconds, for which whoever comes right now would wait.
     setTimeout(() => this.#handOver(id, job), HAND_OVER_MS);
   }
 

@@ -99,7 +99,6 @@ function adopted(
   theirs: number,
 ): PlacedSpare {
   return {
-    size,
     userfaultfd,
     theirs,
     note(says): void {
@@ -107,7 +106,7 @@ function adopted(
       encodeTag({ size, ...says }).copy(text.bytes);
       const file = openSync(mapFilesPath(pid, tag), "r+");
       try {
-        writeAt(file, text.address, TAG_SIZE, 0n);
+        writeAt(file, text.address, TAG_SIZE, tag.offset);
       } finally {
         closeSync(file);
         text.release();

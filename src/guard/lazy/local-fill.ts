@@ -1,7 +1,6 @@
 /** Serving and filling on the guard's own thread: until the fill thread is there, and if it should die. */
 
 import { type StopWatching, watchReadable } from "../../linux/native.js";
-import { waitReadable } from "../../linux/readiness.js";
 import { unregisterRange } from "../../linux/userfaultfd.js";
 import { type FillJob, MOST_PIECE, PageFill } from "../../recovery/page-fill.js";
 import type { FillResult } from "./fill-messages.js";
@@ -18,12 +17,6 @@ export class LocalFill {
     this.#fill = new PageFill(job);
     this.#trouble = trouble;
     this.#stopWatching = watchReadable(job.userfaultfd, () => this.#serve());
-    this.#serve();
-  }
-
-  /** Waits for the first fault, and serves it. @param milliseconds how long at most: nobody else is served meanwhile */
-  serveFirst(milliseconds: number): void {
-    waitReadable([this.#fill.job.userfaultfd], milliseconds);
     this.#serve();
   }
 

@@ -2,13 +2,14 @@
 
 import { closeSync } from "node:fs";
 import type { Trigger } from "../../ledger/events.js";
+import type { Hva } from "../../linux/address.js";
 import type { LargePage } from "../../recovery/large-page.js";
 import { placeSpare } from "../../recovery/lazy-swap.js";
 import type { Spare } from "../../recovery/spare.js";
 import type { HeldThread } from "../../tracee/held-thread.js";
-import type { RemoteCalls } from "../../tracee/remote-calls.js";
 import type { GuardContext } from "../guard-context.js";
 import { openBacking } from "../open-backing.js";
+import { discardSpare, prepareSpares } from "../prepare-spares.js";
 import { recordIntent } from "../record-intent.js";
 import { restoreBusHandler } from "../release.js";
 import type { Replaced } from "../replaced.js";
@@ -17,6 +18,8 @@ import { tellTrouble } from "../tell-trouble.js";
 /** Why, and since when. */
 export interface LazyCourse {
   readonly trigger: Trigger;
+  /** Somewhere in the page. */
+  readonly address: Hva;
   readonly since: number;
   /** Why lazily, for the ledger. */
   readonly fillWhy: string;
@@ -29,10 +32,9 @@ export function replaceLazily(
   held: HeldThread,
   page: LargePage,
   spare: Spare,
-  { trigger, since, fillWhy, onlyTouched }: LazyCourse,
+  { trigger, address, since, fillWhy, onlyTouched }: LazyCourse,
 ): Replaced {
-  const { file, identity } = openBacking(guard.pid, page);
-  const source = { file, offset: page.offset, size: page.size, pretendBad: guard.pretendBad };
+  const { file, identity, source } = openBacking(guard, page);
   const forced = held.canDeliver;
   let lost: readonly number[] | undefined;
   try {
@@ -42,6 +44,7 @@ export function replaceLazily(
       spare,
       source,
       reported: guard.reportedBad(page),
+      touched: held.canDeliver ? Number(address - page.base) : undefined,
       onStep: guard.onStep,
       commit: (known) => recordIntent(guard, { page, file: identity, trigger, fill: "lazy", fillWhy }, known),
     });
@@ -49,7 +52,7 @@ export function replaceLazily(
   } catch (error) {
     if (lost === undefined) {
       closeSync(file);
-      if (spare.spoiled) discard(guard, spare);
+      if (spare.spoiled) discardSpare(guard, guard.spares, spare);
       throw error;
     }
     tellTrouble(guard, "After the large page was replaced", error);
@@ -68,34 +71,4 @@ export function replaceLazily(
     guard.later(() => prepareSpares(guard));
   };
   return { fill: "lazy", lost, bytes: 0, begin };
-}
-
-function discard(guard: GuardContext, spare: Spare): void {
-  guard.spares.used(spare);
-  guard.later(() =>
-    withThread(guard, "A spare region could not be removed", (remote) => spare.remove(remote)),
-  );
-  guard.later(() => prepareSpares(guard));
-}
-
-/** Lays out the next spare, in a thread that is borrowed for it. */
-export function prepareSpares(guard: GuardContext): void {
-  if (!guard.spares.wanting) return;
-  withThread(guard, "The next spare region could not be laid out", (remote) => guard.spares.prepare(remote));
-}
-
-/** Leaves nothing behind in the VM. */
-export function removeSpares(guard: GuardContext): void {
-  if (guard.spares.descriptors.length === 0) return;
-  const trouble = "The spare regions stay in the VM until the next guard comes; they cost address space only";
-  withThread(guard, trouble, (remote) => guard.spares.remove(remote));
-}
-
-/** Never throws. @param trouble what to say if it cannot be done */
-function withThread(guard: GuardContext, trouble: string, work: (remote: RemoteCalls) => void): void {
-  try {
-    guard.tracee.withAny(work);
-  } catch (error) {
-    tellTrouble(guard, trouble, error);
-  }
 }

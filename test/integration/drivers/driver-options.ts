@@ -8,6 +8,7 @@ const schema = z.object({
   fill: z.enum(["eager", "lazy", "auto"]).default("auto"),
   fillRate: z.number().optional(),
   giveBack: z.boolean().default(false),
+  withoutPopulated: z.boolean().default(false),
   lost: z.array(z.int()).default([]),
   readFrom: z.string().default(""),
   acceptsIntact: z.boolean().default(true),
@@ -32,6 +33,8 @@ export interface DriverOptions {
   /** As in the command; without a limit unless said. */
   readonly fillRate: number | undefined;
   readonly giveBack: boolean;
+  /** Whether there is no spare for eager replacements. */
+  readonly withoutPopulated: boolean;
   /** Offsets of 4 KiB pages that are called lost although they can be read. */
   readonly lost: readonly number[];
   /**

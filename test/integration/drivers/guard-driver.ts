@@ -13,7 +13,6 @@ import { openGuard } from "../../../src/guard/open-guard.js";
 import type { PublicEvent } from "../../../src/ledger/events.js";
 import { BUS_MCEERR_AR } from "../../../src/linux/signal-info.js";
 import { systemCall } from "../../../src/linux/system-call.js";
-import { salvage } from "../../../src/recovery/salvage.js";
 import { driverOptions } from "./driver-options.js";
 
 const BUS_ADRERR = 2;
@@ -61,16 +60,12 @@ guard = await openGuard({
     ...(options.lossRoute === undefined ? {} : { lossRoute: options.lossRoute }),
     interpret: (error) => (error.code === BUS_ADRERR ? { ...error, code: BUS_MCEERR_AR } : error),
     acceptsIntact: options.acceptsIntact,
+    withoutPopulated: options.withoutPopulated,
     pretendBad: options.lost,
     reportedBad: () => options.lost,
-    salvage: (fd, offset, size, destination) => {
-      const { lost, bytes } =
-        memory === undefined
-          ? salvage(fd, offset, size, destination)
-          : salvage(memory, BigInt(options.readFrom) + offset, size, destination);
-      const all = [...new Set([...lost, ...options.lost])].sort((left, right) => left - right);
-      return { lost: all, bytes: bytes - 4096 * (all.length - lost.length) };
-    },
+    ...(memory === undefined
+      ? {}
+      : { sourceOf: ({ offset }) => ({ file: memory, offset: BigInt(options.readFrom) + offset }) }),
     onStep: (step) => {
       sendSignals(step);
       takePage(step);

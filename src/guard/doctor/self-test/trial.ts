@@ -6,6 +6,7 @@
 import { readSync, writeFileSync } from "node:fs";
 import { HugemendError, messageOf } from "../../../errors.js";
 import { hva, type Pfn } from "../../../linux/address.js";
+import { writeAt } from "../../../linux/file-transfer.js";
 import { canUnpoison, poisonMapped, unpoison } from "../../../linux/hwpoison.js";
 import { createLargePageFile, createMemfd, type LargePageFile } from "../../../linux/large-page-file.js";
 import { closeDescriptor } from "../../../linux/pidfd.js";
@@ -90,7 +91,10 @@ function readBack(source: number, pageSize: number): SeenRun[] {
   const pages = pageSize / SMALL_PAGE;
   const target = createMemfd("hugemend self-test copy");
   try {
-    const { lost } = salvage(source, 0n, pageSize, target);
+    const { lost } = salvage(
+      { file: source, offset: 0n, size: pageSize, pretendBad: [] },
+      (from, size, position) => writeAt(target, from, size, BigInt(position)),
+    );
     const errors = new Set(lost);
     const page = Buffer.alloc(SMALL_PAGE);
     const runs: SeenRun[] = [];

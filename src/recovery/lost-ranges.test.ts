@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { lostRanges } from "./tell-recovered.js";
+import { lostRanges } from "./lost-ranges.js";
 
 describe("lostRanges", () => {
   it("joins neighbours only", () => {

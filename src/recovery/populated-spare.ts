@@ -1,0 +1,160 @@
+/**
+ * A spare for an eager replacement: a region whose memory is there already. Allocating 512 small pages takes longer than copying into
+ * them, so it is done while the VM is healthy. It costs a large page's bytes of memory, no descriptor.
+ */
+
+import { hva } from "../linux/address.js";
+import { allocateNative } from "../linux/native-memory.js";
+import { closeDescriptor, takeDescriptor } from "../linux/pidfd.js";
+import { writeProcessFrom } from "../linux/process-memory.js";
+import {
+  enablePoison,
+  markPoisoned,
+  registerRange,
+  UFFD_CLOEXEC,
+  UFFD_USER_MODE_ONLY,
+  unregisterRange,
+} from "../linux/userfaultfd.js";
+import type { RemoteCalls } from "../tracee/remote-calls.js";
+import { keepSmall } from "./keep-small.js";
+import { lostRanges } from "./lost-ranges.js";
+import type { OverlayIdentity } from "./overlay-name.js";
+import { RecoveryError } from "./recovery-error.js";
+import { type RegionInit, SpareRegion } from "./spare-region.js";
+
+/** Named points between which the guard could die; tests end it at each of them. */
+export const populatedSpareSteps = [
+  "spare-named",
+  "spare-mapped",
+  "spare-marker-open",
+  "spare-populated",
+] as const;
+
+/** One of {@link populatedSpareSteps}. */
+export type PopulatedSpareStep = (typeof populatedSpareSteps)[number];
+
+/** What a spare is made with. */
+export interface PopulatedSpareInit extends RegionInit {
+  readonly onStep: (step: PopulatedSpareStep) => void;
+}
+
+const MADV_DONTNEED = 4;
+const PIECE = 256 * 1024;
+
+/** See the head of the file. */
+export class PopulatedSpare {
+  readonly region: SpareRegion;
+  /** Ours, and only ours: what marks lost pages. Nobody ever waits for it. */
+  readonly #userfaultfd: number;
+  /** Whether it is in its place, or holds markers: then it serves no other. What it holds of a page is overwritten by the next. */
+  spoiled = false;
+  #ready = false;
+
+  private constructor(region: SpareRegion, userfaultfd: number) {
+    this.region = region;
+    this.#userfaultfd = userfaultfd;
+  }
+
+  /**
+   * It has no memory yet: see {@link populate}.
+   *
+   * @param remote a borrowed thread of the tracee
+   * @throws HugemendError: what was built is gone again, or is found by its tag and removed by the next guard
+   */
+  static prepare(remote: RemoteCalls, init: PopulatedSpareInit): PopulatedSpare {
+    const region = SpareRegion.layOut(remote, init, init.onStep);
+    try {
+      keepSmall(remote, region.start, region.size);
+      return new PopulatedSpare(region, openMarker(remote, init));
+    } catch (error) {
+      region.remove(remote);
+      throw error;
+    }
+  }
+
+  /**
+   * Gives it its memory, on the tracee's account. No thread of it stands for that.
+   *
+   * @param pid the tracee
+   * @throws LinuxError: there is no memory, or the tracee has ended
+   */
+  populate(pid: number, { onStep }: Pick<PopulatedSpareInit, "onStep">): void {
+    const { start, size } = this.region;
+    const zeros = allocateNative(PIECE);
+    try {
+      for (let at = 0; at < size; at += PIECE)
+        writeProcessFrom(pid, hva(start + BigInt(at)), zeros.address, Math.min(PIECE, size - at));
+    } finally {
+      zeros.release();
+    }
+    registerRange(this.#userfaultfd, start, size);
+    this.#ready = true;
+    onStep("spare-populated");
+  }
+
+  /** Whether it has its memory. */
+  get ready(): boolean {
+    return this.#ready;
+  }
+
+  /**
+   * Puts markers in the place of lost pages, and lets go of the marking.
+   *
+   * @param remote a borrowed thread of the tracee
+   * @param lost byte offsets of the lost 4 KiB pages, ascending
+   * @throws LinuxError HM_USERFAULTFD, RemoteCallError, RecoveryError HM_LOST_PAGE_POPULATED
+   */
+  markLost(remote: RemoteCalls, lost: readonly number[]): void {
+    const { start, size } = this.region;
+    for (const { offset, bytes } of lostRanges(lost)) {
+      // SAFETY: our own region, not in place: what is dropped are zeros that nobody has read.
+      remote.call("madvise", start + BigInt(offset), bytes, MADV_DONTNEED);
+      if (!markPoisoned(this.#userfaultfd, hva(start + BigInt(offset)), bytes)) throw populated(offset);
+    }
+    unregisterRange(this.#userfaultfd, start, size);
+  }
+
+  /** See {@link SpareRegion.note}. */
+  note(page: OverlayIdentity | null): void {
+    this.region.note({ descriptor: null, page });
+  }
+
+  /** Lets go of our own descriptors. */
+  release(): void {
+    closeDescriptor(this.#userfaultfd);
+    this.region.release();
+  }
+
+  /** Removes it from the tracee, where it is not in use. @param remote a borrowed thread @throws TraceeError */
+  remove(remote: RemoteCalls): void {
+    this.region.remove(remote);
+    closeDescriptor(this.#userfaultfd);
+  }
+}
+
+/** @returns ours: it lives on when the tracee's is closed, and what it watches nobody uses if we die */
+function openMarker(remote: RemoteCalls, { processDescriptor, onStep }: PopulatedSpareInit): number {
+  // SAFETY: a descriptor nobody in the tracee knows of, closed below; left open by our death it watches nothing that is in use.
+  const theirs = Number(remote.call("userfaultfd", UFFD_USER_MODE_ONLY | UFFD_CLOEXEC));
+  let ours = -1;
+  try {
+    ours = takeDescriptor(processDescriptor, theirs);
+    enablePoison(ours);
+    onStep("spare-marker-open");
+    return ours;
+  } catch (error) {
+    if (ours >= 0) closeDescriptor(ours);
+    throw error;
+  } finally {
+    // SAFETY: the descriptor is ours by right, see above.
+    remote.call("close", theirs);
+  }
+}
+
+function populated(offset: number): RecoveryError {
+  return new RecoveryError("HM_LOST_PAGE_POPULATED", `The lost page at offset ${offset} cannot be marked`, {
+    present: "a page is populated there",
+    expected: "nothing",
+    remedy: "The mapping was left as it was",
+  });
+}
