@@ -12,6 +12,8 @@ import { scalePages } from "./scale-pages.js";
 import { scaleRam } from "./scale-ram.js";
 import { stall1G, stall2M } from "./stall.js";
 import { steady } from "./steady.js";
+import { steadyLab } from "./steady-lab.js";
+import { steadyVm } from "./steady-vm.js";
 
 /** See the head of the file. */
 export const allBenches: readonly Bench[] = [
@@ -25,9 +27,11 @@ export const allBenches: readonly Bench[] = [
   fault1G,
   fill1G,
   steady,
+  steadyVm,
   detach,
   rest,
   scaleRam,
   scalePages,
   scaleGuards,
+  steadyLab,
 ];

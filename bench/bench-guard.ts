@@ -96,6 +96,12 @@ export class BenchGuard implements AsyncDisposable {
     this.#child.kill(signal);
   }
 
+  /** Tells it to let the process go, and waits until it has. */
+  async stop(): Promise<void> {
+    this.kill("SIGTERM");
+    await this.#child.end();
+  }
+
   [Symbol.asyncDispose](): Promise<void> {
     return this.#child[Symbol.asyncDispose]();
   }

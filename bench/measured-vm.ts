@@ -151,6 +151,14 @@ export class MeasuredVm implements AsyncDisposable {
     return { paused: this.#paused, guest: this.#clock.longestSince(line) };
   }
 
+  /** @param pieces how many, of about 25 ms each @returns how long a million touches take the guest, in milliseconds, for each piece */
+  async paces(pieces: number): Promise<number[]> {
+    // The line that is under way has begun before.
+    const line = this.#clock.lines + 1;
+    await waitUntil("the guest's words", () => this.#clock.lines >= line + pieces);
+    return this.#clock.paces(line).slice(0, pieces);
+  }
+
   /** QEMU's own pause, with nothing done meanwhile. */
   bare(): Promise<Standing> {
     return this.standing(async () => {

@@ -6,7 +6,7 @@ export interface Point {
   readonly value: number;
 }
 
-/** What is promised of a ratio, and what the curve behind it is, if there is one. */
+/** What is promised of a ratio, and what is behind it: a curve, or rounds that differ. */
 export interface Promised {
   /** The most the ratio may be. */
   readonly limit?: number;
@@ -15,6 +15,8 @@ export interface Promised {
   /** What the points' x counts, such as `GiB`. */
   readonly over?: string;
   readonly points?: readonly Point[];
+  /** Tenth and ninetieth percentile of the rounds' own ratios, where single rounds differ much. */
+  readonly spread?: readonly [p10: number, p90: number];
 }
 
 /** One measured number beside what it is compared with. */

@@ -18,5 +18,9 @@ test("a row says what was promised and whether it is kept", () => {
     /at least 0\.9, at most 1\.10: MISSED\n$/,
   );
   assert.match(tableRow(metricOf("a", "ms", 1, 2)), /0\.5\n$/);
+  assert.match(
+    tableRow(metricOf("a", "ms", 1, 2, { limit: 1, spread: [0.4, 0.61] })),
+    /0\.5 {2}rounds 0\.4 to 0\.61; at most 1\.00: kept\n$/,
+  );
   assert.match(tableRow({ metric: "a", notMeasured: "no page" }), /^a +NOT MEASURED: no page\n$/);
 });

@@ -24,9 +24,12 @@ export const tableHead: string = row("metric", "value", "baseline", "ratio", "")
 /** @returns its line in the table, with a line end */
 export function tableRow(outcome: Outcome): string {
   if ("notMeasured" in outcome) return `${outcome.metric.padEnd(24)}NOT MEASURED: ${outcome.notMeasured}\n`;
-  const { metric, value, unit, baseline, ratio } = outcome;
+  const { metric, value, unit, baseline, ratio, spread } = outcome;
   const kept = isKept(outcome);
-  const verdict = kept === undefined ? "" : `${promiseOf(outcome)}: ${kept ? "kept" : "MISSED"}`;
+  const verdict = [
+    ...(spread === undefined ? [] : [`rounds ${spread.map(plainNumber).join(" to ")}`]),
+    ...(kept === undefined ? [] : [`${promiseOf(outcome)}: ${kept ? "kept" : "MISSED"}`]),
+  ].join("; ");
   const number = (amount: number): string => `${plainNumber(amount)} ${unit}`;
   return row(metric, number(value), number(baseline), plainNumber(ratio), verdict);
 }

@@ -155,6 +155,12 @@ export class LabHost implements AsyncDisposable {
     }
   }
 
+  /** Process id of its emulator. @throws LabHostLost if it has none */
+  get emulator(): number {
+    if (this.#child.pid === undefined) throw new LabHostLost("The lab host's emulator was not started");
+    return this.#child.pid;
+  }
+
   /** Freezes the machine for good: its device state goes to a file, its RAM is in its shared RAM file already. */
   async freeze(stateFile: string): Promise<void> {
     this.agent.close();

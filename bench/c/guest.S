@@ -4,9 +4,9 @@
  *
  *   gcc -DTARGET=address -DSIZE=bytes of the large page
  *
- * Every 2^26 ticks or so one line on port 0xe9: "LONGEST NOW", sixteen hexadecimal digits each, in ticks of the time stamp counter.
- * LONGEST is the longest time between two touches since the line before. The second small page of the large one is never touched: it is
- * the one that counts as lost.
+ * Every 2^26 ticks of the time stamp counter or so one line on port 0xe9: "LONGEST NOW TICKS TOUCHES", sixteen hexadecimal digits each.
+ * LONGEST is the longest time between two touches since the line before; TICKS is how long it computed since then, and TOUCHES how much.
+ * The second small page of the large one is never touched: it is the one that counts as lost.
  */
 #define KERNEL_CODE 0x08
 #define KERNEL_DATA 0x10
@@ -92,13 +92,15 @@ long_mode:
   pushq $user
   iretq
 
-/* r12 place in the large page, r13 longest time, r14 last touch, r15 last line */
+/* rbp touches, r12 place in the large page, r13 longest time, r14 last touch, r15 last line */
 user:
+  xor %ebp, %ebp
   xor %r12d, %r12d
   xor %r13d, %r13d
   read_time %r14
   mov %r14, %r15
 touch:
+  inc %rbp
   mov $TARGET, %ebx
   mov (%rbx), %rax
   mov 8192(%rbx, %r12), %rax
@@ -121,6 +123,13 @@ touch:
   call say_number
   say $' '
   mov %r14, %rdi
+  call say_number
+  say $' '
+  mov %r14, %rdi
+  sub %r15, %rdi
+  call say_number
+  say $' '
+  mov %rbp, %rdi
   call say_number
   say $'\n'
   jmp user

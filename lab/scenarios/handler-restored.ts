@@ -13,7 +13,7 @@ const first = 8;
 const count = 16;
 
 /** detect-zeroes: the iothread itself looks at what the guest writes. No direct I/O: nothing has to be paused. */
-const iothreadVictim: VictimConfig = {
+export const iothreadVictim: VictimConfig = {
   ...usualVictim,
   id: "iothread",
   prepare: "truncate -s 64M /dev/shm/disk",
