@@ -12,7 +12,7 @@ import { Rig } from "./rig.js";
 const RECOVERIES = 40;
 /** What a guard does once after its start ends within 10 s (the last look at threads that blocked SIGBUS). */
 const SETTLE_S = 11;
-/** The guard looks for new RAM and for sharers every 30 s. */
+/** The guard looks for new RAM and for sharers every 30 s; on a host with more than some hundred processes it never stops to look for sharers. */
 const WATCH_S = 30;
 
 const MOST_WAKE_UPS = 1;

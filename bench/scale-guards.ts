@@ -3,7 +3,7 @@
  *
  * `attach`: attaching the last of them, while the others are there. `resident`: memory of all guards, pages they share counted once.
  * `cpu`: processor time of all guards at rest, over one period of their slowest timer: each looks at all processes of the host for others
- * that map its RAM.
+ * that map its RAM, with a fixed budget.
  */
 
 import { setTimeout as sleep } from "node:timers/promises";

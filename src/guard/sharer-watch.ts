@@ -1,47 +1,77 @@
 /**
- * Other processes that map the VM's RAM. Looking for them means reading every process's mappings, which is no work for the
+ * Other processes that map the VM's RAM. Looking for them means asking after every process's mappings, which is no work for the
  * moment in which a thread stands at an error: it is done at attach, now and then, and once more before a large page is replaced
- * that nobody has touched, or put back.
+ * that nobody has touched, put back, or given back.
+ *
+ * What is done now and then costs each guard no more than a fixed share of a processor, however many processes and guards
+ * the host has: a look goes on piece by piece, and takes longer where there is more to look at. It asks for shared mappings only.
  *
  * A sharer that comes between two looks and is missed loses nothing: the kernel has unmapped the poisoned page from all
- * processes, so its access raises SIGBUS, with a recovery or without.
+ * processes, so its access raises SIGBUS, with a recovery or without. It is only warned of later.
  */
 
-import { setImmediate as nextTurn, setTimeout as sleep } from "node:timers/promises";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { messageOf } from "../errors.js";
 import { type FileId, findMappers, findMappersIn, type Mapper } from "../linux/procfs/mappers.js";
+import { mayShare } from "../linux/procfs/shared-files.js";
 import { readProcesses } from "../linux/procfs/tasks.js";
 
-const PERIOD_MS = 30_000;
 /** After so long the event loop gets its turn: a signal for QEMU must not wait for a scan of the whole host. */
 const SLICE_MS = 1;
-/** Then the slow scan rests: each turn is a wake-up. */
-const PAUSE_MS = 10;
 /** Errors often come in bursts: one look answers all of them. */
 const FRESH_MS = 1000;
+
+/** How the slow look goes. Exchanged only by tests. */
+export interface SlowLook {
+  /** It begins anew so long after it began, at the earliest, in milliseconds. */
+  readonly periodMs: number;
+  /** It goes on so often: each time is a wake-up. */
+  readonly visitMs: number;
+  /** For so long. */
+  readonly budgetMs: number;
+  /** And for so many processes at least: a machine that is slow takes longer, but not for ever. */
+  readonly least: number;
+}
+
+/**
+ * 0.6 ms a second. A process takes 20 to 40 µs (Linux 6.11 or later; before that 50 to 150, because its mappings are read), so that a
+ * thousand take one minute, or up to four.
+ */
+const SLOW_LOOK: SlowLook = { periodMs: 30_000, visitMs: 5_000, budgetMs: 3, least: 20 };
+
+/** A slow look that is under way. */
+interface Round {
+  readonly begun: number;
+  readonly left: number[];
+  readonly found: Mapper[];
+}
 
 /** See the head of the file. */
 export class SharerWatch implements Disposable {
   readonly #pid: number;
   readonly #files: FileId[];
+  readonly #slowLook: SlowLook;
+  #mappers: readonly Mapper[] = [];
   #names: readonly string[] = [];
+  #round: Round | undefined;
   #timer: NodeJS.Timeout | undefined;
   #closed = false;
-  /** When the last look at all processes began, on performance.now()'s clock. */
+  /** When the last look at all processes at once began, on performance.now()'s clock. */
   #lookedAt = Number.NEGATIVE_INFINITY;
   #announced = "";
   #announce: (names: readonly string[]) => void = () => {};
 
   /** @param pid the VM @param files its large-page files */
-  constructor(pid: number, files: readonly FileId[]) {
+  constructor(pid: number, files: readonly FileId[], slowLook: SlowLook = SLOW_LOOK) {
     this.#pid = pid;
     this.#files = [...files];
+    this.#slowLook = slowLook;
   }
 
   /** Looks now, before anything is traced, and then from time to time. */
   start(): void {
     this.lookNow();
-    this.#later();
+    this.#visitIn(this.#slowLook.periodMs);
   }
 
   /** `1234 (virtiofsd)` for each, as of the last look. */
@@ -72,7 +102,22 @@ export class SharerWatch implements Disposable {
    * @param hurry asked before each process; as soon as it says true the last answer stays
    */
   async lookUnless(hurry: () => boolean): Promise<void> {
-    if (performance.now() - this.#lookedAt >= FRESH_MS) await this.#look(hurry, () => nextTurn());
+    const begun = performance.now();
+    if (begun - this.#lookedAt < FRESH_MS) return;
+    const found: Mapper[] = [];
+    try {
+      let until = begun + SLICE_MS;
+      for (const pid of this.#others()) {
+        if (hurry()) return;
+        found.push(...readable(findMappersIn(pid, this.#files)));
+        if (performance.now() < until) continue;
+        await nextTurn();
+        until = performance.now() + SLICE_MS;
+      }
+    } catch (error) {
+      return this.#keepSince(begun, () => rethrow(error));
+    }
+    this.#keepSince(begun, () => found);
   }
 
   /** Looks at all processes at once. */
@@ -82,40 +127,55 @@ export class SharerWatch implements Disposable {
     return this.#names;
   }
 
-  #later(): void {
-    this.#timer = setTimeout(() => void this.#lookSlowly(), PERIOD_MS);
+  #others(): number[] {
+    return this.#files.length === 0 ? [] : readProcesses().filter((pid) => pid !== this.#pid);
   }
 
-  async #lookSlowly(): Promise<void> {
-    await this.#look(
-      () => this.#closed,
-      () => sleep(PAUSE_MS),
-    );
-    if (!this.#closed) this.#later();
+  #visitIn(ms: number): void {
+    this.#timer = setTimeout(() => void this.#visit(), ms);
   }
 
-  async #look(hurry: () => boolean, rest: () => Promise<unknown>): Promise<void> {
-    const begun = performance.now();
-    let found: () => readonly Mapper[] = () => [];
+  /** Goes on with the slow look for as long as it may, in slices. */
+  async #visit(): Promise<void> {
+    const now = performance.now();
+    const { periodMs, visitMs, budgetMs, least } = this.#slowLook;
     try {
-      const mappers: Mapper[] = [];
-      let until = begun + SLICE_MS;
-      for (const pid of this.#files.length === 0 ? [] : readProcesses()) {
-        if (hurry()) return;
-        if (pid === this.#pid) continue;
-        const these = findMappersIn(pid, this.#files);
-        if (these !== "unreadable") mappers.push(...these);
-        if (performance.now() < until) continue;
-        await rest();
-        until = performance.now() + SLICE_MS;
+      this.#round ??= { begun: now, left: this.#others().reverse(), found: [] };
+      const { left } = this.#round;
+      let slice = now + SLICE_MS;
+      const mayLeave = Math.max(left.length - least, 0);
+      while (left.length > 0 && (left.length > mayLeave || performance.now() < now + budgetMs)) {
+        this.#lookAtNext(this.#round);
+        if (performance.now() < slice) continue;
+        await nextTurn();
+        if (this.#closed) return;
+        slice = performance.now() + SLICE_MS;
       }
-      found = () => mappers;
+      if (left.length > 0) return this.#visitIn(visitMs);
+      const { found } = this.#round;
+      this.#keepSlow(this.#round.begun, () => found);
     } catch (error) {
-      found = () => {
-        throw error;
-      };
+      this.#keepSlow(this.#round?.begun ?? now, () => rethrow(error));
     }
+    const took = performance.now() - (this.#round?.begun ?? now);
+    this.#round = undefined;
+    this.#visitIn(Math.max(visitMs, periodMs - took));
+  }
+
+  #lookAtNext({ left, found }: Round): void {
+    const pid = left.pop();
+    if (pid === undefined) return;
+    // One that maps the RAM privately was found by another look, and stays for as long as it does.
+    const suspect = this.#mappers.some((mapper) => mapper.pid === pid) || mayShare(pid, this.#files);
+    if (suspect) found.push(...readable(findMappersIn(pid, this.#files)));
+  }
+
+  #keepSlow(begun: number, found: () => readonly Mapper[]): void {
     // A look that began later, and is over already, knows better.
+    if (begun >= this.#lookedAt) this.#keep(found);
+  }
+
+  #keepSince(begun: number, found: () => readonly Mapper[]): void {
     if (begun < this.#lookedAt || this.#closed) return;
     this.#lookedAt = begun;
     this.#keep(found);
@@ -123,9 +183,11 @@ export class SharerWatch implements Disposable {
 
   #keep(look: () => readonly Mapper[]): void {
     try {
-      this.#names = look().map(({ pid, comm }) => `${pid} (${comm.trim()})`);
+      this.#mappers = look();
+      this.#names = this.#mappers.map(({ pid, comm }) => `${pid} (${comm.trim()})`);
     } catch (error) {
       // Not knowing is a doubt, and in doubt nothing is replaced.
+      this.#mappers = [];
       this.#names = [`unknown: ${messageOf(error)}`];
     }
     this.#tellNews();
@@ -141,4 +203,13 @@ export class SharerWatch implements Disposable {
     this.#closed = true;
     clearTimeout(this.#timer);
   }
+}
+
+function rethrow(error: unknown): never {
+  throw error;
+}
+
+/** A process that may not be read is passed over. */
+function readable(found: readonly Mapper[] | "unreadable"): readonly Mapper[] {
+  return found === "unreadable" ? [] : found;
 }

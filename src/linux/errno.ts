@@ -15,6 +15,7 @@ export const errno = {
   EEXIST: 17,
   EINVAL: 22,
   EMFILE: 24,
+  ENOTTY: 25,
   ENOSPC: 28,
   EROFS: 30,
   ENOSYS: 38,

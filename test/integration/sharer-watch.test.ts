@@ -1,12 +1,22 @@
 /** Other processes that map RAM are found, also of RAM that came after the guard. */
 
 import assert from "node:assert/strict";
+import { closeSync, openSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { SharerWatch } from "../../src/guard/sharer-watch.js";
 import { hva } from "../../src/linux/address.js";
+import { mapping as flag } from "../../src/linux/native-memory.js";
 import { readMappingAt } from "../../src/linux/procfs/find-mapping.js";
+import type { FileId } from "../../src/linux/procfs/mappers.js";
+import { type Mapping, readMaps } from "../../src/linux/procfs/maps.js";
+import { mayShare } from "../../src/linux/procfs/shared-files.js";
+import { readProcesses } from "../../src/linux/procfs/tasks.js";
+import { systemCall } from "../../src/linux/system-call.js";
 import { RamVictim } from "../framework/ram-victim.js";
+import { TemporaryFolder } from "../framework/temporary-folder.js";
+import { waitUntil } from "../framework/wait-until.js";
 
 /** Longer than an answer counts as new. */
 const SECOND_MS = 1100;
@@ -53,3 +63,65 @@ test("one that came since the last look is found by another, unless there is no 
   await watch.lookUnless(() => false);
   assert.deepEqual(watch.names, []);
 });
+
+test("one that comes, and one that goes, is noticed by the slow look, however little it may do at a time", async () => {
+  await using ram = await RamVictim.start(1);
+  const mapping = readMappingAt(ram.pid, hva(ram.start));
+  assert.ok(mapping !== undefined);
+  // One process a visit: what would take a host with many thousands of them.
+  using watch = new SharerWatch(ram.pid, [mapping], { periodMs: 1, visitMs: 1, budgetMs: 0, least: 1 });
+  watch.start();
+  const told: string[] = [];
+  watch.announce((names) => told.push(names.join()));
+  await using other = await RamVictim.start(1, { words: ["shared", `/proc/${ram.pid}/fd/3`] });
+  await waitUntil("it is found", () => watch.names.length > 0);
+  assert.match(told[0] ?? "", new RegExp(`^${other.pid} `));
+  await other[Symbol.asyncDispose]();
+  await waitUntil("it is forgotten", () => watch.names.length === 0);
+  assert.equal(told.length, 1);
+});
+
+test("the quick look agrees with the text, for every process and every file that is mapped", () => {
+  let shared = 0;
+  using folder = new TemporaryFolder();
+  const path = join(folder.path, "file");
+  writeFileSync(path, Buffer.alloc(4096));
+  const fd = openSync(path, "r");
+  // SAFETY: a new mapping of this process, for reading, of a file of its own.
+  const address = systemCall("mmap", 0, 4096, flag.PROT_READ, flag.MAP_SHARED, fd, 0);
+  try {
+    for (const pid of readProcesses()) {
+      const before = filesOf(pid);
+      const answers = [...before.values()].map(({ file }) => mayShare(pid, [file]));
+      const after = filesOf(pid);
+      for (const [index, [name, { isShared }]] of [...before].entries()) {
+        // Others live their lives meanwhile.
+        if (after.get(name)?.isShared !== isShared) continue;
+        assert.equal(answers[index], isShared, `process ${pid}, ${name}`);
+        if (isShared) shared += 1;
+      }
+    }
+    assert.ok(filesOf(process.pid).size > 1 && shared > 0, "there was something to compare");
+  } finally {
+    systemCall("munmap", address, 4096);
+    closeSync(fd);
+  }
+});
+
+/** All files a process maps, and whether it shares them; none if it may not be asked. */
+function filesOf(pid: number): Map<string, { readonly file: FileId; readonly isShared: boolean }> {
+  const files = new Map<string, { readonly file: FileId; readonly isShared: boolean }>();
+  let mappings: readonly Mapping[];
+  try {
+    mappings = readMaps(pid);
+  } catch {
+    return files;
+  }
+  for (const one of mappings) {
+    const { device, inode, shared } = one;
+    if (inode === 0n) continue;
+    const name = `${device} ${inode}`;
+    files.set(name, { file: { device, inode }, isShared: shared || files.get(name)?.isShared === true });
+  }
+  return files;
+}
