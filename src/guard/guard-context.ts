@@ -22,6 +22,7 @@ import type { Journal } from "./journal.js";
 import type { LazyFills } from "./lazy/lazy-fills.js";
 import type { LossTelling } from "./loss-telling.js";
 import type { OwnTouches } from "./own-touches.js";
+import type { ProcessView } from "./process-view.js";
 import type { RamDescriptors } from "./ram-descriptors.js";
 import type { Refusals } from "./refusals.js";
 import type { ReplacedPages } from "./replaced-pages.js";
@@ -90,6 +91,8 @@ export type GuardStep =
 /** One VM's guard, as its steps see it. */
 export interface GuardContext {
   readonly pid: number;
+  /** What plans look at. */
+  readonly view: ProcessView;
   readonly tracee: Tracee;
   /** pidfd of the VM. */
   readonly processDescriptor: number;

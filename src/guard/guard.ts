@@ -5,7 +5,7 @@
 import { hex } from "../linux/address.js";
 import { closeDescriptor, openProcess } from "../linux/pidfd.js";
 import { readRelease, salvageSupport } from "../linux/procfs/kernel-version.js";
-import { parseMaps, readMapsText } from "../linux/procfs/maps.js";
+import { readMaps } from "../linux/procfs/maps.js";
 import { readStat } from "../linux/procfs/stat.js";
 import type { BusError } from "../linux/signal-info.js";
 import type { LossRoute } from "../qemu/qemu-release.js";
@@ -26,6 +26,7 @@ import { tellLeftBehind } from "./left-behind.js";
 import type { LossTelling } from "./loss-telling.js";
 import { OwnTouches } from "./own-touches.js";
 import { prepareSpares, removeSpares } from "./prepare-spares.js";
+import { ProcessView } from "./process-view.js";
 import { RamDescriptors } from "./ram-descriptors.js";
 import { readRamTable, rememberAttributes } from "./ram-table.js";
 import { Refusals } from "./refusals.js";
@@ -134,9 +135,8 @@ export class Guard {
     const { journal, telling, vm, left: earlier, trial = {} } = components;
     const { onStep = (): void => {} } = trial;
     // Whatever takes long is read before the first thread is seized: a signal for QEMU would have to wait for us.
-    const mapsText = readMapsText(pid);
-    const ram = readRamTable(pid, parseMaps(mapsText));
-    const pinned = pinnedWarnings(readHazards(pid, mapsText));
+    const ram = readRamTable(pid, readMaps(pid));
+    const pinned = pinnedWarnings(readHazards(pid));
     const attributesOf = rememberAttributes(pid, ram);
     const files = ram.map(({ mapping }) => mapping);
     const ramDescriptors = new RamDescriptors(pid, files);
@@ -167,6 +167,7 @@ export class Guard {
       const guard = new Guard(
         {
           pid,
+          view: new ProcessView(pid),
           tracee,
           processDescriptor,
           journal,
@@ -305,9 +306,10 @@ export class Guard {
     if (this.#closed) return;
     this.#closed = true;
     clearInterval(this.#looks);
-    const { journal, processDescriptor, sharers, vm } = this.#context;
+    const { journal, processDescriptor, sharers, view, vm } = this.#context;
     this.#untouched[Symbol.dispose]();
     sharers[Symbol.dispose]();
+    view[Symbol.dispose]();
     closeDescriptor(processDescriptor);
     await vm?.close();
     journal.tell({ event: "detached", reason });

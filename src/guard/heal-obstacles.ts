@@ -1,6 +1,5 @@
 /** What forbids to move RAM although the VM stands: the same that forbids a recovery (recovery/plan.ts). */
 
-import { readMapsText } from "../linux/procfs/maps.js";
 import type { PauseLease } from "../qemu/pause-lease.js";
 import type { PlacedOverlay } from "../recovery/classify.js";
 import { readHazards } from "../recovery/hazards.js";
@@ -32,7 +31,7 @@ export function refuseWhilePaused(
   lease: PauseLease,
   placed: readonly PlacedOverlay[],
 ): void {
-  const { pinned, userfaultfds } = readHazards(guard.pid, readMapsText(guard.pid));
+  const { pinned, userfaultfds } = readHazards(guard.pid);
   if (pinned.length > 0) {
     throw new GuardError("HM_HEAL_PINNED", "A device may hold the small pages, and would go on using them", {
       present: pinned.join(", "),

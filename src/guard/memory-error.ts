@@ -31,8 +31,8 @@ export async function handleMemoryError(guard: GuardContext, stopped: StoppedAtE
     // A warning of an error nobody has touched is kept from QEMU like those of its main thread (kill-policy.ts).
     if (stopped.code === BUS_MCEERR_AO && guard.telling.route === "monitor") return held.withhold();
     if (stopped.code !== BUS_MCEERR_AR) return held.deliver();
-    const { found, mapsText } = classify(guard.pid, stopped.address);
-    if (found.kind === "large-page") await handleLargePage(guard, stopped, found.page, mapsText);
+    const found = classify(guard.view.mappings, stopped.address);
+    if (found.kind === "large-page") await handleLargePage(guard, stopped, found.page);
     else if (found.kind === "overlay") await handleOverlay(guard, stopped, found);
     else held.deliver();
   } catch (error) {
@@ -44,20 +44,15 @@ export async function handleMemoryError(guard: GuardContext, stopped: StoppedAtE
   }
 }
 
-async function handleLargePage(
-  guard: GuardContext,
-  stopped: StoppedAtError,
-  page: LargePage,
-  mapsText: string,
-): Promise<void> {
+async function handleLargePage(guard: GuardContext, stopped: StoppedAtError, page: LargePage): Promise<void> {
   if (guard.refused.takes(page.base)) {
     stopped.held.deliver();
     return guard.telling.bySignal("a memory error could not be recovered");
   }
   try {
-    if (guard.stale.has(guard.pid, stopped.held.tid, stopped.address))
+    if (guard.stale.has(guard.view.pagemap, stopped.held.tid, stopped.address))
       return releaseToRepeat(guard, stopped.held);
-    const plan = planRecovery(gatherFacts(guard, page, mapsText));
+    const plan = planRecovery(gatherFacts(guard, page));
     guard.onStep("planned");
     if (plan.action === "refuse") return refuse(guard, stopped, page.base, page.size, plan);
     if (plan.quiesce) await recoverPaused(guard, stopped, page, plan);

@@ -1,22 +1,19 @@
-import { readFileSync } from "node:fs";
 import type { Hva } from "../linux/address.js";
 import { salvageSupport } from "../linux/procfs/kernel-version.js";
-import { memoryHeadroom } from "../linux/procfs/memory-headroom.js";
 import { readSmapsEntry } from "../linux/procfs/smaps.js";
-import { wantsLazy } from "../recovery/fill-choice.js";
 import { readHazards } from "../recovery/hazards.js";
 import type { LargePage } from "../recovery/large-page.js";
 import { memoryNeeded, type PlanFacts } from "../recovery/plan.js";
 import type { GuardContext } from "./guard-context.js";
 
 /**
- * Looks at the process as it is now.
+ * Looks at the process as it is now. What only some plans depend on is looked at when the plan asks for it.
  *
- * @param mapsText the whole of /proc/PID/maps, just read
  * @throws LinuxError if something cannot be read: then nothing may be replaced
  */
-export function gatherFacts(guard: GuardContext, page: LargePage, mapsText: string): PlanFacts {
-  const hazards = readHazards(guard.pid, mapsText);
+export function gatherFacts(guard: GuardContext, page: LargePage): PlanFacts {
+  const hazards = readHazards(guard.pid);
+  const { mappings, limit } = guard.view.mappingCount.beforeRecovery();
   const ours = new Set([...guard.spares.all.map(({ theirs }) => theirs), ...guard.fills.descriptors]);
   return {
     page,
@@ -25,17 +22,22 @@ export function gatherFacts(guard: GuardContext, page: LargePage, mapsText: stri
     hazards,
     watched: hazards.userfaultfds.some((fd) => !ours.has(fd)) && isWatched(guard.pid, page.mapping.start),
     fill: guard.policy.fill,
-    lazyObstacle: lazyObstacle(guard, page),
+    get lazyObstacle(): string | undefined {
+      return lazyObstacle(guard, page);
+    },
     quiesce: guard.policy.quiesce,
     hasQmp: guard.vm !== undefined,
     sharers: guard.sharers.namesFor(page.mapping),
-    mappings: mapsText.split("\n").length - 1,
-    mappingsLimit: Number(readFileSync("/proc/sys/vm/max_map_count", "latin1")),
-    // A replacement that is filled before is written by us, one that is filled after is charged to the VM (mm/userfaultfd.c).
-    availableBytes: memoryHeadroom("self", memoryNeeded(page.size)),
-    lazyAvailableBytes: wantsLazy(guard.policy.fill, page.size)
-      ? memoryHeadroom(guard.pid, memoryNeeded(page.size))
-      : 0,
+    mappings,
+    mappingsLimit: limit,
+    get availableBytes(): number {
+      return hasItsMemory(guard, page)
+        ? Number.POSITIVE_INFINITY
+        : guard.view.ownHeadroom.bytes(memoryNeeded(page.size));
+    },
+    get lazyAvailableBytes(): number {
+      return guard.view.headroom.bytes(memoryNeeded(page.size));
+    },
     whenShort: guard.policy.whenShort,
   };
 }
@@ -44,6 +46,12 @@ function lazyObstacle(guard: GuardContext, page: LargePage): string | undefined 
   if (guard.policy.poisonWith === "hwpoison") return "lost pages are marked by hwpoison";
   const spare = guard.spares.find(page.mapping, page.size, guard.attributesOf(page.mapping));
   return typeof spare === "string" ? spare : undefined;
+}
+
+/** Whether a spare is ready that has its memory already. */
+function hasItsMemory(guard: GuardContext, page: LargePage): boolean {
+  const spare = guard.populated.find(page.mapping, page.size, guard.attributesOf(page.mapping));
+  return typeof spare !== "string" && spare.ready;
 }
 
 /**

@@ -1,6 +1,5 @@
 /** Laying out spares in the VM, and taking them out again: always in a thread that is borrowed for it. */
 
-import { memoryHeadroom } from "../linux/procfs/memory-headroom.js";
 import { memoryNeeded } from "../recovery/plan.js";
 import type { PopulatedSpare } from "../recovery/populated-spare.js";
 import type { GuardContext } from "./guard-context.js";
@@ -36,7 +35,7 @@ export function prepareSpares(guard: GuardContext, tries = 1): void {
 function populate(guard: GuardContext, spare: PopulatedSpare): void {
   const { size } = spare.region;
   try {
-    if (memoryHeadroom(guard.pid, memoryNeeded(size)) >= memoryNeeded(size))
+    if (guard.view.headroom.bytes(memoryNeeded(size)) >= memoryNeeded(size))
       return spare.populate(guard.pid, guard);
     discardSpare(
       guard,

@@ -1,7 +1,7 @@
 /** Stops that are older than what has mended their page. */
 
-import { alignDown, type Hva } from "../linux/address.js";
-import { PAGE_SIZE, readPagemap } from "../linux/procfs/pagemap.js";
+import type { Hva } from "../linux/address.js";
+import type { PagemapReader } from "../linux/procfs/pagemap-reader.js";
 
 /** A thread that stops again and again at a page which is mapped has a real reason. */
 const MOST_REPEATS = 3;
@@ -14,9 +14,9 @@ const MOST_REPEATS = 3;
 export class StaleStops {
   readonly #repeats = new Map<number, { address: Hva; count: number }>();
 
-  /** @param pid the VM @param tid a thread at a large page @param address where @throws LinuxError if the page table cannot be read */
-  has(pid: number, tid: number, address: Hva): boolean {
-    const mapped = readPagemap(pid, alignDown(address, PAGE_SIZE), 1)[0]?.present === true;
+  /** @param pagemap the VM's @param tid a thread at a large page @param address where @throws LinuxError if the page table cannot be read */
+  has(pagemap: PagemapReader, tid: number, address: Hva): boolean {
+    const mapped = pagemap.at(address)?.present === true;
     const last = this.#repeats.get(tid);
     const count = mapped && last?.address === address ? last.count + 1 : 1;
     if (!mapped || count > MOST_REPEATS) {

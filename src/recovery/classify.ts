@@ -1,9 +1,8 @@
 /** Step 2 of the walk: what lies at the address of an error? Trusts the kernel's mappings, never the signal's size. */
 
 import { alignDown, type Hva, hva } from "../linux/address.js";
-import { findMapping } from "../linux/procfs/find-mapping.js";
-import { hugetlbPageSize } from "../linux/procfs/map-files.js";
-import { type Mapping, parseMaps, readMaps, readMapsText } from "../linux/procfs/maps.js";
+import type { MappingLookup } from "../linux/procfs/mapping-lookup.js";
+import { type Mapping, readMaps } from "../linux/procfs/maps.js";
 import type { LargePage } from "./large-page.js";
 import { type OverlayIdentity, parseOverlayPath } from "./overlay-name.js";
 import { isTagPath, readTag, type SpareTag } from "./spare-tag.js";
@@ -45,29 +44,22 @@ export function classifyAddress(
   return { kind: "large-page", page };
 }
 
-/** A classification and what it was made from. */
-export interface Classified {
-  readonly found: Classification;
-  /** The whole of /proc/PID/maps it was made from. */
-  readonly mapsText: string;
-}
-
 /**
- * Reads the process's mappings now.
+ * Asks for the mapping there now.
  *
+ * @param lookup of the process
  * @throws LinuxError HM_PROC_GONE, HM_PROC_DENIED, HM_PROC_READ, HM_PROC_FORMAT
  */
-export function classify(pid: number, address: Hva): Classified {
-  const mapsText = readMapsText(pid);
-  const mapping = findMapping(mapsText, address);
-  const anonymous =
-    mapping !== undefined && isAnonymous(mapping) ? anonymousOverlay(pid, mapsText, address) : undefined;
-  if (anonymous !== undefined) return { mapsText, found: { kind: "overlay", ...anonymous } };
-  return { mapsText, found: classifyAddress(mapping, address, (one) => hugetlbPageSize(pid, one)) };
+export function classify(lookup: MappingLookup, address: Hva): Classification {
+  const there = lookup.at(address);
+  if (there === undefined) return { kind: "unmapped" };
+  const anonymous = isAnonymous(there.mapping) ? anonymousOverlay(lookup.pid, address) : undefined;
+  if (anonymous !== undefined) return { kind: "overlay", ...anonymous };
+  return classifyAddress(there.mapping, address, () => lookup.largePageSize(there));
 }
 
-function anonymousOverlay(pid: number, mapsText: string, address: Hva): PlacedOverlay | undefined {
-  const { placed } = findOverlays(parseMaps(mapsText), (mapping) => readTag(pid, mapping));
+function anonymousOverlay(pid: number, address: Hva): PlacedOverlay | undefined {
+  const { placed } = readOverlays(pid);
   return placed.find(({ mapping: { start, end } }) => address >= start && address < end);
 }
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { type Descriptor, descriptorKind } from "../linux/procfs/fdinfo.js";
-import { hasAioContext, hazardsOf } from "./hazards.js";
+import { hazardsOf } from "./hazards.js";
 
 function descriptor(fd: number, link: string, direct = false): Descriptor {
   return { fd, link, kind: descriptorKind(link), flags: direct ? 0o40000 : 0, direct };
@@ -53,14 +53,5 @@ describe("hazardsOf", () => {
   });
   it("sees a userfaultfd", () => {
     assert.deepEqual(hazardsOf([descriptor(3, "anon_inode:[userfaultfd]")], false).userfaultfds, [3]);
-  });
-});
-
-describe("hasAioContext", () => {
-  it("finds the ring, deleted or not, and no file that is only named so", () => {
-    const line = "7f0000000000-7f0000001000 rw-s 00000000 00:11 1234 ";
-    assert.equal(hasAioContext(`${line}                  /[aio] (deleted)\n`), true);
-    assert.equal(hasAioContext(`${line}                  /tmp/[aio]\n`), false);
-    assert.equal(hasAioContext(""), false);
   });
 });

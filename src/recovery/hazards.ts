@@ -3,6 +3,7 @@
  * device that holds the physical page does not, and would write into a page that nobody reads any more after the swap.
  */
 
+import { hasAioContext } from "../linux/procfs/aio.js";
 import { type Descriptor, readDescriptors } from "../linux/procfs/fdinfo.js";
 
 /** What was found, for people: `O_DIRECT descriptor 12 (/var/lib/disk.img)`. */
@@ -22,8 +23,8 @@ export interface Hazards {
  */
 const pins = ["/dev/vhost-vdpa", "/dev/infiniband/", "/dmabuf:", "/dev/sev"];
 
-/** @param descriptors of the process @param hasAioContext whether an io_setup(2) ring is mapped */
-export function hazardsOf(descriptors: readonly Descriptor[], hasAioContext: boolean): Hazards {
+/** @param descriptors of the process @param aio whether an io_setup(2) ring is mapped */
+export function hazardsOf(descriptors: readonly Descriptor[], aio: boolean): Hazards {
   const transient: string[] = [];
   const pinned: string[] = [];
   for (const { fd, kind, link, direct } of descriptors) {
@@ -32,19 +33,14 @@ export function hazardsOf(descriptors: readonly Descriptor[], hasAioContext: boo
     } else if (kind === "io_uring") transient.push(`io_uring descriptor ${fd}`);
     else if (direct) transient.push(`O_DIRECT descriptor ${fd} (${link})`);
   }
-  if (hasAioContext) transient.push("Linux AIO context");
+  if (aio) transient.push("Linux AIO context");
   const userfaultfds = descriptors.filter(({ kind }) => kind === "userfaultfd").map(({ fd }) => fd);
   return { transient, pinned, userfaultfds };
 }
 
-/** fs/aio.c maps each context's ring as a file named [aio]. @param mapsText the whole of /proc/PID/maps */
-export function hasAioContext(mapsText: string): boolean {
-  return mapsText.includes(" /[aio]");
-}
-
-/** @param mapsText the whole of /proc/PID/maps @throws LinuxError HM_PROC_GONE, HM_PROC_DENIED, HM_PROC_FORMAT */
-export function readHazards(pid: number, mapsText: string): Hazards {
+/** @returns what the process has open now @throws LinuxError HM_PROC_GONE, HM_PROC_DENIED, HM_PROC_FORMAT */
+export function readHazards(pid: number): Hazards {
   // Only files and block devices can be open with O_DIRECT in a way that matters.
   const descriptors = readDescriptors(pid, (kind) => kind === "file");
-  return hazardsOf(descriptors, hasAioContext(mapsText));
+  return hazardsOf(descriptors, hasAioContext(pid));
 }

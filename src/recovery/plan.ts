@@ -14,7 +14,7 @@ export type QuiescePolicy = "auto" | "always" | "never";
 /** What to do when there is not enough memory for a whole replacement: nothing, or to fill only what is touched. */
 export type ShortMemoryPolicy = "refuse" | "touched";
 
-/** All that a plan depends on. */
+/** All that a plan depends on. What takes a while to find out may be found out when it is asked for: a plan asks only for what it needs. */
 export interface PlanFacts {
   readonly page: LargePage;
   readonly salvage: SalvageSupport;
@@ -34,7 +34,10 @@ export interface PlanFacts {
   /** Mappings the process has, and may have (vm.max_map_count). */
   readonly mappings: number;
   readonly mappingsLimit: number;
-  /** Memory we may take for a replacement that is filled before, in bytes: the host's without swapping, our control group's. */
+  /**
+   * Memory we may take for a replacement that is filled before, in bytes: the host's without swapping, our control group's. Infinity for
+   * one that has it already.
+   */
   readonly availableBytes: number;
   /** The same for one that is filled after, which the VM pays for. */
   readonly lazyAvailableBytes: number;
@@ -56,7 +59,7 @@ export type Plan =
   | { readonly action: "refuse"; readonly code: HugemendCode; readonly message: string };
 
 /** A swap splits one mapping in three and needs one more for a moment; mremap(2) itself wants some room. */
-const SPARE_MAPPINGS = 16;
+export const SPARE_MAPPINGS = 16;
 /** What must stay free beside the replacement, so that saving a VM does not bring the host to its knees. */
 const SPARE_BYTES = 64 * 1024 * 1024;
 
@@ -125,12 +128,13 @@ type FillPlan = Pick<Extract<Plan, { action: "recover" }>, "fill" | "fillWhy" | 
 
 /** @returns undefined if there is not enough memory */
 function planFill(facts: PlanFacts): FillPlan | undefined {
-  const { page, lazyObstacle } = facts;
+  const { page } = facts;
   const needed = memoryNeeded(page.size);
   const eager = (fillWhy: string): FillPlan | undefined =>
     facts.availableBytes < needed ? undefined : { fill: "eager", fillWhy, onlyTouched: false };
   if (facts.fill === "eager") return eager("--fill is eager");
   if (!wantsLazy(facts.fill, page.size)) return eager("small enough to be copied at once");
+  const { lazyObstacle } = facts;
   if (lazyObstacle !== undefined) return eager(lazyObstacle);
   if (facts.lazyAvailableBytes >= needed) {
     const fillWhy = facts.fill === "lazy" ? "--fill is lazy" : "too large to be copied at once";

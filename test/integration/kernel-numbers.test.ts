@@ -7,6 +7,7 @@ import { arm64 } from "../../src/linux/arch/arm64.js";
 import { x64 } from "../../src/linux/arch/x64.js";
 import { errno } from "../../src/linux/errno.js";
 import { mapping } from "../../src/linux/native-memory.js";
+import { PROCMAP_QUERY, QUERY_SIZE, queryField } from "../../src/linux/procfs/mapping-query.js";
 import { BUS_MCEERR_AO, BUS_MCEERR_AR, SIGNAL_INFO_SIZE } from "../../src/linux/signal-info.js";
 import { signal } from "../../src/linux/signals.js";
 import { USERFAULTFD_IOC_NEW, userfaultfdRequest } from "../../src/linux/userfaultfd.js";
@@ -64,6 +65,38 @@ describe("numbers of the kernel", () => {
       _Static_assert(UFFD_EVENT_PAGEFAULT == 0x12 && UFFD_EVENT_REMAP == 0x14, "");
       struct uffdio_poison_ { struct uffdio_range range; __u64 mode; __s64 updated; };
       _Static_assert(_IOWR(UFFDIO, 0x08, struct uffdio_poison_) == ${userfaultfdRequest.POISON}u, "");`;
+    execFileSync("gcc", ["-fsyntax-only", "-x", "c", "-"], {
+      input: program,
+      stdio: ["pipe", "pipe", "pipe"],
+    });
+  });
+  it("for PROCMAP_QUERY, from its fields", () => {
+    // struct procmap_query as Linux 6.11 has it; the headers of older systems do not.
+    const members: Readonly<Record<keyof typeof queryField, string>> = {
+      size: "size",
+      address: "query_addr",
+      start: "vma_start",
+      end: "vma_end",
+      flags: "vma_flags",
+      pageSize: "vma_page_size",
+      offset: "vma_offset",
+      inode: "inode",
+      deviceMajor: "dev_major",
+      deviceMinor: "dev_minor",
+      nameSize: "vma_name_size",
+      nameAddress: "vma_name_addr",
+    };
+    const offsets = Object.entries(queryField).map(([field, at]) => {
+      const member = new Map(Object.entries(members)).get(field);
+      return `_Static_assert(__builtin_offsetof(struct query, ${member}) == ${at}, "");`;
+    });
+    const program = `#include <sys/ioctl.h>
+      #include <linux/types.h>
+      struct query { __u64 size, query_flags, query_addr, vma_start, vma_end, vma_flags, vma_page_size, vma_offset, inode;
+        __u32 dev_major, dev_minor, vma_name_size, build_id_size; __u64 vma_name_addr, build_id_addr; };
+      _Static_assert(sizeof(struct query) == ${QUERY_SIZE}, "");
+      _Static_assert(_IOWR('f', 17, struct query) == ${PROCMAP_QUERY}u, "");
+      ${offsets.join("\n")}`;
     execFileSync("gcc", ["-fsyntax-only", "-x", "c", "-"], {
       input: program,
       stdio: ["pipe", "pipe", "pipe"],

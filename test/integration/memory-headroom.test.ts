@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { availableMemory, memoryHeadroom } from "../../src/linux/procfs/memory-headroom.js";
+import { availableMemory, MemoryHeadroom } from "../../src/linux/procfs/memory-headroom.js";
 
 const GIB = 2 ** 30;
 
@@ -10,11 +10,16 @@ describe("memory that is left", () => {
   it("is never more than the host has", () => {
     const host = availableMemory();
     assert.ok(host > 0);
+    using own = new MemoryHeadroom("self");
+    using same = new MemoryHeadroom(process.pid);
     // Others take and give memory meanwhile.
-    assert.ok(memoryHeadroom("self", GIB) < host + GIB);
-    assert.ok(memoryHeadroom(process.pid, GIB) > 0);
+    for (const headroom of [own, same, own, same]) {
+      assert.ok(headroom.bytes(GIB) > 0);
+      assert.ok(headroom.bytes(GIB) < host + GIB);
+    }
   });
   it("is the host's for a process that nobody knows", () => {
-    assert.ok(memoryHeadroom(4_194_303, GIB) > 0);
+    using headroom = new MemoryHeadroom(4_194_303);
+    assert.ok(headroom.bytes(GIB) > 0);
   });
 });

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { StaleStops } from "../../src/guard/stale-stop.js";
 import { hva } from "../../src/linux/address.js";
+import { PagemapReader } from "../../src/linux/procfs/pagemap-reader.js";
 import { RamVictim } from "../framework/ram-victim.js";
 
 const TID = 4711;
@@ -11,7 +12,8 @@ const TID = 4711;
 test("a stop at a poisoned page is real, one at a mapped page is stale, but not for ever", async () => {
   await using ram = await RamVictim.start(2);
   const stale = new StaleStops();
-  const at = (page: number): boolean => stale.has(ram.pid, TID, hva(ram.at(page, 12_345)));
+  using pagemap = new PagemapReader(ram.pid);
+  const at = (page: number): boolean => stale.has(pagemap, TID, hva(ram.at(page, 12_345)));
   await ram.poison(1);
   assert.equal(at(1), false, "poisoned");
   await ram.check(0);

@@ -30,10 +30,10 @@ export async function handleReport(guard: GuardContext, { base, since }: Reporte
     guard.onStep("poison-found");
     // Nobody stands, so there is time to look for others that map the RAM, until somebody does.
     await guard.sharers.lookUnless(guard.waiting.any);
-    const { found, mapsText } = classify(guard.pid, base);
+    const found = classify(guard.view.mappings, base);
     if (found.kind !== "large-page" || guard.refused.has(found.page.base)) return;
     page = found.page;
-    const plan = planRecovery(gatherFacts(guard, page, mapsText));
+    const plan = planRecovery(gatherFacts(guard, page));
     guard.onStep("planned");
     if (plan.action === "refuse") return refuse(guard, page, plan);
     if (plan.quiesce) return await recoverPaused(guard, alarm, page, plan);
@@ -52,7 +52,7 @@ export async function handleReport(guard: GuardContext, { base, since }: Reporte
 function largePageAt(guard: GuardContext, alarm: Alarm): LargePage | undefined {
   // Reading is what tells, and only some kernels can.
   if (salvageSupport(guard.kernel) !== "ok") return undefined;
-  const { found } = classify(guard.pid, alarm.address);
+  const found = classify(guard.view.mappings, alarm.address);
   return found.kind === "large-page" && found.page.mapping.shared ? found.page : undefined;
 }
 

@@ -3,16 +3,10 @@
  * fs/proc/fd.c, seq_show()). This is how Hugemend learns of disk I/O that bypasses the page tables.
  */
 
-import { LinuxError } from "../linux-error.js";
-import {
-  decimalNames,
-  errnoOf,
-  formatError,
-  listDirectory,
-  procPath,
-  readLink,
-  readText,
-} from "./proc-file.js";
+import { errno } from "../errno.js";
+import { readLinks, readSmallFile } from "../small-file.js";
+import { SystemCallError } from "../system-call.js";
+import { formatError, procPath, readError } from "./proc-file.js";
 
 /** What stands behind a descriptor, as far as it matters to a recovery. */
 export type DescriptorKind =
@@ -60,14 +54,16 @@ export function isDirect(flags: number, arch: string = process.arch): boolean {
   return (flags & (O_DIRECT[arch] ?? 0o40000)) !== 0;
 }
 
+/** The first two lines, since Linux 2.6.22. */
+const HEAD = /^pos:\t(-?\d{1,19})\nflags:\t([0-7]{1,12})$/m;
+
 /**
  * @param text the whole of an fdinfo file
  * @returns position and flags; lines of special descriptors are not looked at
  * @throws LinuxError HM_PROC_FORMAT
  */
 export function parseFdinfo(text: string): DescriptorInfo {
-  const pos = /^pos:\t(-?\d{1,19})$/m.exec(text)?.[1];
-  const flags = /^flags:\t([0-7]{1,12})$/m.exec(text)?.[1];
+  const [, pos, flags] = HEAD.exec(text) ?? [];
   if (pos === undefined || flags === undefined)
     throw formatError("/proc/PID/fdinfo/N", "pos: N and flags: OCTAL", text);
   return { pos: BigInt(pos), flags: Number.parseInt(flags, 8) };
@@ -103,7 +99,7 @@ export function descriptorKind(link: string): DescriptorKind {
 
 /**
  * @param pid a process id
- * @param wantsFlags for which kinds the flags are read; for the others they are given as 0, which saves a third of the time
+ * @param wantsFlags for which kinds the flags are read; for the others they are given as 0, which saves most of the time
  * @returns its descriptors, ascending; those closed while this runs are left out
  * @throws LinuxError HM_PROC_GONE when the process has ended, HM_PROC_DENIED, HM_PROC_FORMAT
  */
@@ -112,15 +108,29 @@ export function readDescriptors(
   wantsFlags: (kind: DescriptorKind) => boolean = () => true,
 ): Descriptor[] {
   const found: Descriptor[] = [];
-  for (const fd of decimalNames(listDirectory(procPath(pid, "fd")), 0)) {
-    try {
-      const link = readLink(procPath(pid, `fd/${fd}`));
-      const kind = descriptorKind(link);
-      const flags = wantsFlags(kind) ? parseFdinfo(readText(procPath(pid, `fdinfo/${fd}`))).flags : 0;
-      found.push({ fd, link, kind, flags, direct: isDirect(flags) });
-    } catch (error) {
-      if (!(error instanceof LinuxError) || errnoOf(error) !== "HM_PROC_GONE") throw error;
-    }
+  for (const { fd, link } of readNumberedLinks(procPath(pid, "fd"))) {
+    const kind = descriptorKind(link);
+    const flags = wantsFlags(kind) ? flagsOf(procPath(pid, `fdinfo/${fd}`)) : 0;
+    if (flags !== undefined) found.push({ fd, link, kind, flags, direct: isDirect(flags) });
   }
-  return found;
+  return found.sort((left, right) => left.fd - right.fd);
+}
+
+function readNumberedLinks(folder: string): { fd: number; link: string }[] {
+  try {
+    return readLinks(folder).map(({ name, target }) => ({ fd: Number(name), link: target }));
+  } catch (error) {
+    throw readError(folder, error);
+  }
+}
+
+/** @returns undefined if it was closed meanwhile */
+function flagsOf(path: string): number | undefined {
+  try {
+    return parseFdinfo(readSmallFile(path)).flags;
+  } catch (error) {
+    if (!(error instanceof SystemCallError)) throw error;
+    if (error.errno === errno.ENOENT) return undefined;
+    throw readError(path, error);
+  }
 }

@@ -3,7 +3,7 @@
  * another mount namespace (fs/proc/base.c, proc_map_files_get_link(); needs CAP_SYS_ADMIN or CAP_CHECKPOINT_RESTORE).
  */
 
-import { statfsSync } from "node:fs";
+import { readFileSystemKind } from "../small-file.js";
 import type { Mapping } from "./maps.js";
 import { checkedPid, errnoOf, readError } from "./proc-file.js";
 
@@ -27,9 +27,9 @@ function pageSizeOrZero(pid: number, mapping: Mapping): number | undefined {
   if (mapping.inode === 0n) return 0;
   const path = mapFilesPath(pid, mapping);
   try {
-    const stats = statfsSync(path);
+    const { type, blockSize } = readFileSystemKind(path);
     // hugetlbfs_statfs() (fs/hugetlbfs/inode.c) sets f_bsize to the large page size of the mount.
-    return stats.type === HUGETLBFS_MAGIC ? stats.bsize : 0;
+    return type === HUGETLBFS_MAGIC ? blockSize : 0;
   } catch (error) {
     if (errnoOf(error) === "ENOENT") return undefined;
     throw readError(path, error);

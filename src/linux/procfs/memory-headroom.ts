@@ -1,87 +1,122 @@
 /** How much more memory a process may take: what the host has, and what its control groups allow (cgroups(7)). */
 
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { procPath } from "./proc-file.js";
+import { KeptFile } from "./kept-file.js";
+import { procPath, tryReadText } from "./proc-file.js";
 
 const ROOT = "/sys/fs/cgroup";
 
-/** One control group's account. */
-interface Account {
-  /** Bytes that are not used. */
-  readonly free: number;
-  /** Bytes that could be freed; takes a while to find out. */
-  reclaimable(): number;
-}
+const hostMemory = new KeptFile("/proc/meminfo");
 
 /** Documentation/filesystems/proc.rst: what the host can give without swapping. 0 if the kernel does not say. */
 export function availableMemory(): number {
-  const kilobytes = /^MemAvailable:\s+(\d+) kB$/m.exec(readText("/proc/meminfo") ?? "")?.[1];
+  const kilobytes = /^MemAvailable:\s+(\d+) kB$/m.exec(hostMemory.read() ?? "")?.[1];
   return Number(kilobytes ?? 0) * 1024;
 }
 
-/**
- * @param pid who would pay for the memory
- * @param enough bytes beyond which it does not matter how many there are
- * @returns bytes, exact below `enough`; never more than the host has. Limits that cannot be read do not count
- */
-export function memoryHeadroom(pid: number | "self", enough: number): number {
-  const groups = readText(pid === "self" ? "/proc/self/cgroup" : procPath(pid, "cgroup")) ?? "";
-  const left = accountsOf(groups).map((account) =>
-    account.free >= enough ? account.free : Math.max(0, account.free + account.reclaimable()),
-  );
-  return Math.min(availableMemory(), ...left);
-}
+/** Of one process, asked again and again: what is read each time is kept open. */
+export class MemoryHeadroom implements Disposable {
+  readonly #groups: KeptFile;
+  #text = "";
+  #accounts: Account[] = [];
 
-/** @param text of /proc/PID/cgroup @returns accounts that have a limit, from the process's own group up to the root */
-function accountsOf(text: string): Account[] {
-  const unified = /^0::(\/.*)$/m.exec(text)?.[1];
-  const legacy = /^\d+:(?:[^:\n]*,)?memory(?:,[^:\n]*)?:(\/.*)$/m.exec(text)?.[1];
-  const found: (Account | undefined)[] = [];
-  if (unified !== undefined)
-    for (const path of upwards(unified)) found.push(unifiedAccount(join(ROOT, path)));
-  if (legacy !== undefined) {
-    for (const path of upwards(legacy)) found.push(legacyAccount(join(ROOT, "memory", path)));
+  /** @param pid who would pay for the memory */
+  constructor(pid: number | "self") {
+    this.#groups = new KeptFile(pid === "self" ? "/proc/self/cgroup" : procPath(pid, "cgroup"));
   }
-  return found.filter((account) => account !== undefined);
+
+  /**
+   * @param enough bytes beyond which it does not matter how many there are
+   * @returns bytes, exact below `enough`; never more than the host has. Limits that cannot be read do not count
+   */
+  bytes(enough: number): number {
+    const text = this.#groups.read() ?? "";
+    // It may have been moved to another group.
+    if (text !== this.#text) {
+      this.#close();
+      this.#accounts = accountsOf(text);
+      this.#text = text;
+    }
+    return Math.min(availableMemory(), ...this.#accounts.map((account) => account.left(enough)));
+  }
+
+  #close(): void {
+    for (const account of this.#accounts) account[Symbol.dispose]();
+    this.#accounts = [];
+  }
+
+  [Symbol.dispose](): void {
+    this.#close();
+    this.#text = "";
+    this.#groups[Symbol.dispose]();
+  }
 }
 
-function upwards(path: string): string[] {
+/** How a kind of control groups names what it knows. */
+interface AccountNames {
+  readonly limit: string;
+  readonly used: string;
+  /** In memory.stat: pages of files, which are given back when they are needed. */
+  readonly inactive: string;
+}
+
+/** Documentation/admin-guide/cgroup-v2.rst. */
+const unified: AccountNames = { limit: "memory.max", used: "memory.current", inactive: "inactive_file" };
+/** Documentation/admin-guide/cgroup-v1/memory.rst. */
+const legacy: AccountNames = {
+  limit: "memory.limit_in_bytes",
+  used: "memory.usage_in_bytes",
+  inactive: "total_inactive_file",
+};
+
+/** One control group's account. */
+class Account implements Disposable {
+  readonly #folder: string;
+  readonly #inactive: string;
+  readonly #limit: KeptFile;
+  readonly #used: KeptFile;
+
+  constructor(folder: string, { limit, used, inactive }: AccountNames) {
+    this.#folder = folder;
+    this.#inactive = inactive;
+    this.#limit = new KeptFile(join(folder, limit));
+    this.#used = new KeptFile(join(folder, used));
+  }
+
+  /** See {@link MemoryHeadroom.bytes}. Infinity without a limit. */
+  left(enough: number): number {
+    const limit = this.#limit.read()?.trim();
+    if (limit === undefined || limit === "max") return Number.POSITIVE_INFINITY;
+    const used = this.#used.read();
+    if (used === undefined) return Number.POSITIVE_INFINITY;
+    const free = Number(limit) - Number(used);
+    return free >= enough ? free : Math.max(0, free + this.#reclaimable());
+  }
+
+  /** Takes longer than all the rest. */
+  #reclaimable(): number {
+    const text = tryReadText(join(this.#folder, "memory.stat")) ?? "";
+    return Number(new RegExp(`^${this.#inactive} (\\d+)$`, "m").exec(text)?.[1] ?? 0);
+  }
+
+  [Symbol.dispose](): void {
+    this.#limit[Symbol.dispose]();
+    this.#used[Symbol.dispose]();
+  }
+}
+
+/** @param text of /proc/PID/cgroup @returns accounts from the process's own group up to the root */
+function accountsOf(text: string): Account[] {
+  const path = /^0::(\/.*)$/m.exec(text)?.[1];
+  const legacyPath = /^\d+:(?:[^:\n]*,)?memory(?:,[^:\n]*)?:(\/.*)$/m.exec(text)?.[1];
+  return [
+    ...upwards(path).map((one) => new Account(join(ROOT, one), unified)),
+    ...upwards(legacyPath).map((one) => new Account(join(ROOT, "memory", one), legacy)),
+  ];
+}
+
+function upwards(path: string | undefined): string[] {
+  if (path === undefined) return [];
   const parts = path.split("/").filter((part) => part !== "" && part !== "..");
   return Array.from({ length: parts.length + 1 }, (_, up) => parts.slice(0, parts.length - up).join("/"));
-}
-
-/** Documentation/admin-guide/cgroup-v2.rst. Inactive pages of files are given back when they are needed. */
-function unifiedAccount(folder: string): Account | undefined {
-  const limit = readText(join(folder, "memory.max"))?.trim();
-  const used = readText(join(folder, "memory.current"))?.trim();
-  if (limit === undefined || used === undefined || limit === "max") return undefined;
-  return {
-    free: Number(limit) - Number(used),
-    reclaimable: () => reclaimable(folder, "inactive_file"),
-  };
-}
-
-/** Documentation/admin-guide/cgroup-v1/memory.rst. */
-function legacyAccount(folder: string): Account | undefined {
-  const limit = readText(join(folder, "memory.limit_in_bytes"))?.trim();
-  const used = readText(join(folder, "memory.usage_in_bytes"))?.trim();
-  if (limit === undefined || used === undefined) return undefined;
-  return {
-    free: Number(limit) - Number(used),
-    reclaimable: () => reclaimable(folder, "total_inactive_file"),
-  };
-}
-
-function reclaimable(folder: string, name: string): number {
-  const text = readText(join(folder, "memory.stat")) ?? "";
-  return Number(new RegExp(`^${name} (\\d+)$`, "m").exec(text)?.[1] ?? 0);
-}
-
-function readText(path: string): string | undefined {
-  try {
-    return readFileSync(path, "latin1");
-  } catch {
-    return undefined;
-  }
 }

@@ -2,11 +2,13 @@
  * Reading text below /proc and /sys with errors that say what happened: a process that has gone, a missing
  * permission and an unexpected format are three different things to a caller.
  *
- * `node:fs` only. Every file here is produced by the kernel at the moment of reading, so nothing is cached.
+ * Every file here is produced by the kernel at the moment of reading, so nothing is cached.
  */
 
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { errnoName } from "../errno.js";
 import { LinuxError } from "../linux-error.js";
+import { SystemCallError } from "../system-call.js";
 
 /** Largest process id the kernel hands out on 64-bit (PID_MAX_LIMIT, include/linux/threads.h). */
 export const PID_LIMIT = 4_194_304;
@@ -31,8 +33,9 @@ export function procPath(pid: number, name: string): string {
   return `/proc/${checkedPid(pid)}/${name}`;
 }
 
-/** The errno name of a failed Node file operation, for example `ENOENT`; undefined for any other thrown value. */
+/** The errno name of a failed Node file operation or system call, for example `ENOENT`; undefined for any other thrown value. */
 export function errnoOf(error: unknown): string | undefined {
+  if (error instanceof SystemCallError) return errnoName(error.errno);
   if (!(error instanceof Error) || !("code" in error)) return undefined;
   return typeof error.code === "string" ? error.code : undefined;
 }
