@@ -74,6 +74,7 @@ describe("numbers of the kernel", () => {
     // struct procmap_query as Linux 6.11 has it; the headers of older systems do not.
     const members: Readonly<Record<keyof typeof queryField, string>> = {
       size: "size",
+      queryFlags: "query_flags",
       address: "query_addr",
       start: "vma_start",
       end: "vma_end",

@@ -17,6 +17,7 @@ export const NAME_LIMIT = 4096;
 /** Where the fields of struct procmap_query lie, in bytes. */
 export const queryField = {
   size: 0,
+  queryFlags: 8,
   address: 16,
   start: 24,
   end: 32,
@@ -99,7 +100,7 @@ export class MappingQuery {
   }
 }
 
-/** As printf's %02x:%02x. */
-function deviceText(major: number, minor: number): string {
+/** A device as the text names it: printf's %02x:%02x. */
+export function deviceText(major: number, minor: number): string {
   return `${major < 16 ? "0" : ""}${major.toString(16)}:${minor < 16 ? "0" : ""}${minor.toString(16)}`;
 }

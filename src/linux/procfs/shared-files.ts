@@ -8,19 +8,14 @@
 
 import { closeSync, openSync } from "node:fs";
 import { errno } from "../errno.js";
-import { ioctlRequest } from "../ioctl.js";
 import { allocateNative, type NativeMemory } from "../native-memory.js";
 import { trySystemCall } from "../system-call.js";
+import { deviceText, PROCMAP_QUERY, QUERY_SIZE, queryField } from "./mapping-query.js";
 import type { Mapping } from "./maps.js";
 import { errnoOf, procPath } from "./proc-file.js";
 
-/** struct procmap_query: its size, and where its fields lie, in bytes. */
-const SIZE = 104;
-const AT = { size: 0, flags: 8, address: 16, end: 32, inode: 64, major: 72, minor: 76 } as const;
 /** PROCMAP_QUERY_VMA_SHARED, _COVERING_OR_NEXT_VMA, _FILE_BACKED_VMA. */
 const NEXT_SHARED_FILE = 0x08n | 0x10n | 0x20n;
-/** _IOWR(PROCFS_IOCTL_MAGIC, 17, struct procmap_query); asserted in the unit test. */
-export const PROCMAP_QUERY: number = ioctlRequest("read-write", 0x66, 17, SIZE);
 
 /** From so many shared mappings on the text is read faster. */
 const MOST_QUERIES = 64;
@@ -55,29 +50,27 @@ export function mayShare(pid: number, files: readonly Pick<Mapping, "device" | "
 }
 
 function ask(fd: number, files: readonly Pick<Mapping, "device" | "inode">[]): boolean {
-  query ??= allocateNative(SIZE);
+  query ??= allocateNative(QUERY_SIZE);
   const { address, bytes } = query;
   let from = 0n;
   for (let count = 0; count < MOST_QUERIES; count += 1) {
     bytes.fill(0);
-    bytes.writeBigUInt64LE(BigInt(SIZE), AT.size);
-    bytes.writeBigUInt64LE(NEXT_SHARED_FILE, AT.flags);
-    bytes.writeBigUInt64LE(from, AT.address);
+    bytes.writeBigUInt64LE(BigInt(QUERY_SIZE), queryField.size);
+    bytes.writeBigUInt64LE(NEXT_SHARED_FILE, queryField.queryFlags);
+    bytes.writeBigUInt64LE(from, queryField.address);
     // SAFETY: reads only; `fd` is a /proc/PID/maps and `address` a struct procmap_query of ours without buffers for names.
     const error = trySystemCall("ioctl", fd, PROCMAP_QUERY, address).errno;
     // No further mapping; or no memory at all: a kernel thread, a process that is ending.
     if (error === errno.ENOENT || error === errno.ESRCH) return false;
     if (error === errno.ENOTTY) known = false;
     if (error !== 0) return true;
-    const inode = bytes.readBigUInt64LE(AT.inode);
-    const device = deviceName(bytes.readUInt32LE(AT.major), bytes.readUInt32LE(AT.minor));
+    const inode = bytes.readBigUInt64LE(queryField.inode);
+    const device = deviceText(
+      bytes.readUInt32LE(queryField.deviceMajor),
+      bytes.readUInt32LE(queryField.deviceMinor),
+    );
     if (files.some((file) => file.inode === inode && file.device === device)) return true;
-    from = bytes.readBigUInt64LE(AT.end);
+    from = bytes.readBigUInt64LE(queryField.end);
   }
   return true;
-}
-
-/** As in the text: `%02x:%02x`. */
-function deviceName(major: number, minor: number): string {
-  return `${major.toString(16).padStart(2, "0")}:${minor.toString(16).padStart(2, "0")}`;
 }
