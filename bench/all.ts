@@ -6,6 +6,7 @@ import { downtime1G, downtime2M } from "./downtime.js";
 import { downtimeOfQemu1G, downtimeOfQemu2M } from "./downtime-qemu.js";
 import { fault1G } from "./fault.js";
 import { fill1G } from "./fill.js";
+import { kit1G, kit2M } from "./kit.js";
 import { rest } from "./rest.js";
 import { scaleGuards } from "./scale-guards.js";
 import { scalePages } from "./scale-pages.js";
@@ -30,6 +31,8 @@ export const allBenches: readonly Bench[] = [
   steadyVm,
   detach,
   rest,
+  kit2M,
+  kit1G,
   scaleRam,
   scalePages,
   scaleGuards,

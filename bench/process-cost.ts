@@ -27,6 +27,21 @@ export function residentBytes(pid: number): number {
   return kilobytes(`/proc/${pid}/status`, /^VmRSS:\s+(\d+) kB$/m);
 }
 
+/** @returns memory that is nobody else's, in bytes: of programs and libraries the kernel may map more pages or fewer at each touch */
+export function anonymousBytes(pid: number): number {
+  return kilobytes(`/proc/${pid}/smaps_rollup`, /^Anonymous:\s+(\d+) kB$/m);
+}
+
+/** @returns memory of its page tables, in bytes */
+export function pageTableBytes(pid: number): number {
+  return kilobytes(`/proc/${pid}/status`, /^VmPTE:\s+(\d+) kB$/m);
+}
+
+/** @returns how many descriptors it has open */
+export function descriptorsOf(pid: number): number {
+  return readdirSync(`/proc/${pid}/fd`).length;
+}
+
 /** @returns its share of resident memory: pages that n processes have count 1/n each, in bytes */
 export function proportionalBytes(pid: number): number {
   return kilobytes(`/proc/${pid}/smaps_rollup`, /^Pss:\s+(\d+) kB$/m);

@@ -31,6 +31,19 @@ const events: readonly (readonly [event: PublicEvent, expected: string])[] = [
     { event: "ready", pid: 12, threads: 3, ram: [] },
     "guarding process 12, 3 threads; RAM: none on large pages",
   ],
+  [
+    {
+      event: "ready",
+      pid: 12,
+      threads: 3,
+      ram: [],
+      kit: [
+        { pageSize: 2097152, bytes: 2101248, addressSpace: 2101248, descriptors: 0 },
+        { pageSize: 1073741824, bytes: 4096, addressSpace: 1073745920, descriptors: 1 },
+      ],
+    },
+    "guarding process 12, 3 threads; RAM: none on large pages; ready in it: 2056 KiB of memory, 1 descriptor",
+  ],
   [{ event: "warning", code: "HM_A", message: "something" }, "HM_A: something"],
   [
     { event: "refused", hva: where.hva, pageSize: where.pageSize, code: "HM_B", message: "because" },

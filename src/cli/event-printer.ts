@@ -1,6 +1,6 @@
 /** Prints events: JSON lines for scripts, one sentence a line for people. */
 
-import type { PublicEvent } from "../ledger/events.js";
+import type { KitPart, PublicEvent } from "../ledger/events.js";
 import { printable } from "./printable.js";
 
 /** @param json whether a script listens @param write where it goes */
@@ -18,7 +18,7 @@ export function sentence(event: PublicEvent): string {
         (region) =>
           `${region.id} ${size(region.size)} in pages of ${size(region.pageSize)}${region.shared ? "" : ", private"}`,
       );
-      return `guarding process ${event.pid}, ${event.threads} threads; RAM: ${ram.join("; ") || "none on large pages"}`;
+      return `guarding process ${event.pid}, ${event.threads} threads; RAM: ${ram.join("; ") || "none on large pages"}${kitWords(event.kit ?? [])}`;
     }
     case "warning":
     case "refused":
@@ -51,6 +51,13 @@ export function sentence(event: PublicEvent): string {
     case "detached":
       return event.reason;
   }
+}
+
+function kitWords(kit: readonly KitPart[]): string {
+  const sum = (of: (part: KitPart) => number): number => kit.reduce((total, part) => total + of(part), 0);
+  const descriptors = sum((part) => part.descriptors);
+  if (kit.length === 0) return "";
+  return `; ready in it: ${size(sum((part) => part.bytes))} of memory, ${descriptors} ${descriptors === 1 ? "descriptor" : "descriptors"}`;
 }
 
 /** @returns `2 MiB`, `512 KiB`, `17 bytes` */

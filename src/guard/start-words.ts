@@ -2,6 +2,7 @@
 
 import type { HugetlbMapping } from "../linux/procfs/map-files.js";
 import type { GuardContext } from "./guard-context.js";
+import { kitOf } from "./kit.js";
 import { ramRegions, ramWarnings } from "./ram-table.js";
 import { blocksBus, type Inventory } from "./takeover.js";
 
@@ -24,11 +25,11 @@ export function tellState(guard: GuardContext, inventory: Inventory, ram: readon
     journal.tell({
       event: "warning",
       code: "HM_TAKEOVER_CLEANED",
-      message: `An earlier guard died before a swap; removed ${inventory.removed} unused mappings or descriptors of it`,
+      message: `An earlier guard was killed; removed ${inventory.removed} unused mappings or descriptors of it`,
     });
   }
   const regions = ramRegions(ram, inventory.placed, vm);
-  journal.tell({ event: "ready", pid, threads: tracee.threadIds.length, ram: regions });
+  journal.tell({ event: "ready", pid, threads: tracee.threadIds.length, ram: regions, kit: kitOf(guard) });
 }
 
 /**

@@ -24,12 +24,26 @@ export interface RamRegion {
   readonly backing: string;
 }
 
+/** A spare: what a replacement will be made of lies ready in the VM. */
+export interface KitPart {
+  /** Bytes of the large pages it can stand for. */
+  readonly pageSize: number;
+  /** Memory that it takes, page tables not counted. */
+  readonly bytes: number;
+  /** Address space that it takes. */
+  readonly addressSpace: number;
+  /** Descriptors that it keeps open in the VM. */
+  readonly descriptors: number;
+}
+
 /** The guard holds every thread and will act on errors from now on. */
 export interface ReadyEvent {
   readonly event: "ready";
   readonly pid: number;
   readonly threads: number;
   readonly ram: readonly RamRegion[];
+  /** What the guard has laid out in the VM; each part is used once and laid out anew. Absent in older ledgers. */
+  readonly kit?: readonly KitPart[];
 }
 
 /** Something limits the protection, or will matter later. */
@@ -173,6 +187,16 @@ export const PUBLIC_SCHEMAS: { readonly [E in PublicEvent as E["event"]]: z.ZodT
         backing: z.string(),
       }),
     ),
+    kit: z
+      .array(
+        z.object({
+          pageSize: pageSizeSchema,
+          bytes: bytesSchema,
+          addressSpace: bytesSchema,
+          descriptors: z.int().nonnegative(),
+        }),
+      )
+      .exactOptional(),
   }),
   warning: z.object({ event: z.literal("warning"), code: z.string(), message: z.string() }),
   recovered: z.object({
