@@ -13,8 +13,8 @@ const DISK_PIECE_MS = 500;
 const DISK_PIECES = 8;
 /** A small page of the guest's block, written, read back and compared again and again. */
 const DISK_PAGE = 100;
-/** A guard that has just come looks around. */
-const SETTLE_MS = 3000;
+/** A guard that has just come looks around, here for some ten seconds: 12 % of the processor in the first eight, 0.1 % after sixteen. */
+const SETTLE_MS = 15_000;
 
 /**
  * Milliseconds of this machine's processor that the lab host's one emulated processor has used for a piece of work, whoever in there
