@@ -23,6 +23,8 @@ interface Turns {
   readonly first: number;
   readonly stall: number;
   readonly request: number;
+  /** Its algorithm alone, without the pause. */
+  readonly bare: number;
   /** The same on shared anonymous memory, as the RAM is shared. */
   readonly shared: number;
   /** Reading the large page into a fresh memfd, in C. */
@@ -65,27 +67,30 @@ async function strikes(rig: Rig, count: number, { settle, memory }: Turn): Promi
 }
 
 async function takeTurns(rig: Rig, first: number, turn: Turn, say: (round: number) => void): Promise<Turns> {
-  const request = (shared: 0 | 1): Promise<number> =>
-    rested(rig, turn.requests, turn.memory, `request 0 1 ${LOST} ${shared}`);
+  const request = (shared: 0 | 1, paused: 0 | 1): Promise<number> =>
+    rested(rig, turn.requests, turn.memory, `request 0 1 ${LOST} ${shared} ${paused}`);
   // Until the interpreter has compiled what it runs again and again.
   if (turn.recoveries > 1) await strikes(rig, WARM_UP, turn);
-  const taken: Record<"stall" | "request" | "shared" | "copy", number[]> = {
+  const taken: Record<"stall" | "request" | "bare" | "shared" | "copy", number[]> = {
     stall: [],
     request: [],
+    bare: [],
     shared: [],
     copy: [],
   };
   for (let round = 1; round <= ROUNDS; round += 1) {
     say(round);
-    taken.request.push(await request(0));
+    taken.request.push(await request(0, 1));
     taken.stall.push(await strikes(rig, turn.recoveries, turn));
-    taken.shared.push(await request(1));
+    taken.bare.push(await request(0, 0));
+    taken.shared.push(await request(1, 1));
     taken.copy.push(await rested(rig, turn.requests, turn.memory, "copies 0 1"));
   }
   return {
     first,
     stall: median(taken.stall),
     request: median(taken.request),
+    bare: median(taken.bare),
     shared: median(taken.shared),
     copy: median(taken.copy),
   };
@@ -114,15 +119,23 @@ async function turnsOf1G(say: Say): Promise<Turns> {
 
 /** Targets: half of what the request costs; for 1 GiB 1/500 of it, and 1.5 times what 2 MiB cost. */
 export const stall2M: Bench = {
-  metrics: ["stall.2M", "stall.2M.shared", "stall.2M.copy", "stall.2M.first", "stall.2M.lazy"],
+  metrics: [
+    "stall.2M",
+    "stall.2M.bare",
+    "stall.2M.shared",
+    "stall.2M.copy",
+    "stall.2M.first",
+    "stall.2M.lazy",
+  ],
   summary: "access to a bad 2 MiB page until it is recovered; the request's algorithm in C",
   run: async (say) => {
-    const { first, stall, request, shared, copy } = await turnsOf2M(say);
+    const { first, stall, request, bare, shared, copy } = await turnsOf2M(say);
     const lazy = await turnsOf2M(say, "lazy");
     const micro = (name: string, value: number, baseline: number, limit?: number) =>
       metricOf(name, "µs", value / MICROSECOND, baseline / MICROSECOND, limit === undefined ? {} : { limit });
     return [
       micro("stall.2M", stall, request, 0.5),
+      micro("stall.2M.bare", stall, bare),
       micro("stall.2M.shared", stall, shared),
       micro("stall.2M.copy", stall, copy, 2.5),
       micro("stall.2M.first", first, request),

@@ -2,26 +2,64 @@
 #ifndef BASELINES_H
 #define BASELINES_H
 
+#include <pthread.h>
+#include <semaphore.h>
 #include "memory.h"
 
 /*
  * The algorithm of the request for QEMU: unmap the large page, map small pages in its place, read them back 4 KiB by 4 KiB, mark the
- * lost one. All that would come on top of it in QEMU is left out, in its favour: the signal, the hand-over to a listener thread, the
- * pause of the VM. MADV_HWPOISON takes CONFIG_MEMORY_FAILURE; the marker is as quick. `shared` as the file was, or private, which
- * is quicker.
+ * lost one. MADV_HWPOISON takes CONFIG_MEMORY_FAILURE; the marker is as quick. `shared` as the file was, or private, which is quicker.
  */
-static uint64_t request_once(size_t page, size_t lost, int shared) {
-  char *base = page_start(page);
-  uint64_t before = now_ns();
+struct request { size_t page, lost; int shared; };
+
+static void replace_as_requested(struct request asked) {
+  char *base = page_start(asked.page);
   if (munmap(base, page_size)) die("munmap");
-  int flags = MAP_FIXED | MAP_ANONYMOUS | (shared ? MAP_SHARED : MAP_PRIVATE);
+  int flags = MAP_FIXED | MAP_ANONYMOUS | (asked.shared ? MAP_SHARED : MAP_PRIVATE);
   if (mmap(base, page_size, PROT_READ | PROT_WRITE, flags, -1, 0) != base) die("mmap");
   for (size_t at = 0; at < page_size; at += SMALL_PAGE)
-    if (at != lost && pread(ram_fd, base + at, SMALL_PAGE, page * page_size + at) != (ssize_t)SMALL_PAGE) die("pread");
-  mark_lost(base + lost, SMALL_PAGE);
-  if (try_word(page * page_size / 8) != 0) die("the replacement");
+    if (at != asked.lost && pread(ram_fd, base + at, SMALL_PAGE, asked.page * page_size + at) != (ssize_t)SMALL_PAGE) die("pread");
+  mark_lost(base + asked.lost, SMALL_PAGE);
+}
+
+/*
+ * The request lets a listener thread do that while the VM is paused, because memory cannot be mapped in a signal handler, and KVM must not
+ * run into a hole. Here the VM is one thread: it tells of its error, stands still, and goes on when the listener has done. All that QEMU
+ * does besides is left out, in the request's favour: the signal, other virtual CPUs, the drain of disk I/O, all who are told of the pause.
+ */
+static sem_t error_told, vm_paused, vm_resumed;
+static struct request told;
+
+static void *listen_for_errors(void *argument) {
+  (void)argument;
+  for (;;) {
+    while (sem_wait(&error_told)) {}
+    while (sem_wait(&vm_paused)) {}
+    replace_as_requested(told);
+    sem_post(&vm_resumed);
+  }
+  return NULL;
+}
+
+static void replace_while_paused(struct request asked) {
+  static pthread_t listener;
+  if (listener == 0) {
+    if (sem_init(&error_told, 0, 0) || sem_init(&vm_paused, 0, 0) || sem_init(&vm_resumed, 0, 0)) die("sem_init");
+    if (pthread_create(&listener, NULL, listen_for_errors, NULL)) die("pthread_create");
+  }
+  told = asked;
+  sem_post(&error_told);
+  sem_post(&vm_paused);
+  while (sem_wait(&vm_resumed)) {}
+}
+
+static uint64_t request_once(struct request asked, int paused) {
+  uint64_t before = now_ns();
+  if (paused) replace_while_paused(asked);
+  else replace_as_requested(asked);
+  if (try_word(asked.page * page_size / 8) != 0) die("the replacement");
   uint64_t after = now_ns();
-  remap(page);
+  remap(asked.page);
   return after - before;
 }
 

@@ -10,7 +10,7 @@
  *   full K LOST              wait until all small pages of it but the one at LOST are there: how long that is since the touch
  *   remap K                  put the large page back
  *   copies K N               the large page read into a fresh, mapped memfd, N times
- *   request K N LOST SHARED  the request's algorithm in C, N times, with 4 KiB at offset LOST lost
+ *   request K N LOST SHARED PAUSED  the request's algorithm in C, N times, with 4 KiB at offset LOST lost; by a listener thread if PAUSED
  *   pieces K N PIECE FRESH   the whole large page read in pieces, N times
  *   missing K COUNT GAP LOST first touches of pages that are not there yet, GAP microseconds apart
  *   served K COUNT GAP       the same beside a server in C
@@ -65,7 +65,7 @@ static void obey(const char *command, const size_t a[5]) {
   else if (IS("strike")) answer("", strike(a[0]));
   else if (IS("full")) { wait_until_full(page_start(a[0]), a[1]); answer("", now_ns() - struck); }
   else if (IS("remap")) { remap(a[0]); printf(" done"); }
-  else if (IS("request")) TIMES(request_once(a[0], a[2], (int)a[3]));
+  else if (IS("request")) TIMES(request_once((struct request){a[0], a[2], (int)a[3]}, (int)a[4]));
   else if (IS("copies")) TIMES(copy_once(a[0]));
   else if (IS("pieces")) TIMES(read_once(a[0], a[2], (int)a[3]));
   else if (IS("missing")) touch_missing(page_start(a[0]), a[0], a[1], (unsigned)a[2], a[3]);

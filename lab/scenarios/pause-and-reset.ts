@@ -81,10 +81,18 @@ export async function reboot(lab: LabSession, command = "system_reset"): Promise
   assert.equal(await lab.victim.checker.fill(filledMib), filledPages);
 }
 
-/** How many large pages small ones stand for. */
+/** How many large pages small ones stand for: overlays by their names, and tags of spares that say for which page they are in place. */
 export async function overlays(lab: LabSession): Promise<number> {
-  const counted = await lab.host.agent.run(`grep -c memfd:hugemend /proc/${lab.victim.pid}/maps`, 60_000);
-  return Number(counted.stdout);
+  const process = `/proc/${lab.victim.pid}`;
+  const readTag = `dd if=${process}/mem bs=4096 skip=$((0x$start / 4096)) count=1 2>/dev/null`;
+  const script =
+    `grep -c memfd:hugemend: ${process}/maps; ` +
+    `grep memfd:hugemend-spare ${process}/maps | while IFS=- read -r start rest; do ${readTag} | grep -ac '"page":{'; done`;
+  const counted = await lab.host.agent.run(script, 60_000);
+  return counted.stdout
+    .trim()
+    .split("\n")
+    .reduce((sum, count) => sum + Number(count), 0);
 }
 
 /** The guest reads everything it has written, and nothing is lost. */

@@ -131,7 +131,7 @@ export interface GuardContext {
   /** Threads that stopped for SIGBUS and wait for their turn. */
   readonly waiting: WaitingThreads;
   /** Where a large page is read instead of its file: only where memory cannot be made to fail. */
-  readonly sourceOf: ((page: LargePage) => Pick<PageSource, "file" | "offset">) | undefined;
+  readonly sourceOf: ((page: Pick<LargePage, "offset">) => Pick<PageSource, "file" | "offset">) | undefined;
   /** Offsets in a large page that are called bad whatever its file says: only where memory cannot be made to fail. */
   readonly pretendBad: readonly number[];
   /** Whether a large page without a bad 4 KiB is replaced as well: only where memory cannot be made to fail. */

@@ -25,7 +25,7 @@ import { adoptFills, takeLeftUserfaultfds } from "./lazy/left-fills.js";
 import { tellLeftBehind } from "./left-behind.js";
 import type { LossTelling } from "./loss-telling.js";
 import { OwnTouches } from "./own-touches.js";
-import { prepareSpares, removeSpares } from "./prepare-spares.js";
+import { prepareFirstSpares, removeSpares } from "./prepare-spares.js";
 import { ProcessView } from "./process-view.js";
 import { RamDescriptors } from "./ram-descriptors.js";
 import { readRamTable, rememberAttributes } from "./ram-table.js";
@@ -179,7 +179,9 @@ export class Guard {
           busMasks: new BusMasks(inventory.busMasks),
           attributesOf,
           refused: new Refusals(),
-          replaced: new ReplacedPages(earlier),
+          replaced: new ReplacedPages(earlier, () => {
+            if (opened.guard !== undefined) opened.guard.#lookForResets();
+          }),
           stale: new StaleStops(),
           ownTouches: new OwnTouches(),
           telling,
@@ -231,7 +233,7 @@ export class Guard {
       sharers.announce((names) => tellSharers(journal, pid, names));
       opened.guard = guard;
       adoptFills(guard.#context, inventory.placed, left);
-      prepareSpares(guard.#context);
+      prepareFirstSpares(guard.#context);
       tellState(guard.#context, inventory, ram);
       // Threads that could not be stopped at the start.
       lookAgainLater(guard.#context, () => {
@@ -254,9 +256,18 @@ export class Guard {
     const { vm } = this.#context;
     vm?.onReset(() => this.#walk.guestWasReset());
     vm?.onReconnect(() => this.#walk.lookForResets());
-    // Without a monitor nobody tells.
-    if (vm === undefined)
-      this.#looks = setInterval(() => this.#walk.lookForResets(), LOOK_FOR_RESETS_MS).unref();
+    this.#lookForResets();
+  }
+
+  /** Without a monitor nobody tells. At rest, with nothing lost, there is nothing to wake up for. */
+  #lookForResets(): void {
+    const { replaced, vm } = this.#context;
+    if (vm !== undefined || this.#looks !== undefined || this.#closed || !replaced.anyPending) return;
+    this.#looks = setTimeout(() => {
+      this.#looks = undefined;
+      this.#walk.lookForResets();
+      this.#lookForResets();
+    }, LOOK_FOR_RESETS_MS).unref();
   }
 
   /**
@@ -305,7 +316,7 @@ export class Guard {
   async #close(reason: string): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
-    clearInterval(this.#looks);
+    clearTimeout(this.#looks);
     const { journal, processDescriptor, sharers, view, vm } = this.#context;
     this.#untouched[Symbol.dispose]();
     sharers[Symbol.dispose]();

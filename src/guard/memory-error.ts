@@ -31,7 +31,7 @@ export async function handleMemoryError(guard: GuardContext, stopped: StoppedAtE
     // A warning of an error nobody has touched is kept from QEMU like those of its main thread (kill-policy.ts).
     if (stopped.code === BUS_MCEERR_AO && guard.telling.route === "monitor") return held.withhold();
     if (stopped.code !== BUS_MCEERR_AR) return held.deliver();
-    const found = classify(guard.view.mappings, stopped.address);
+    const found = classify(guard.view, stopped.address);
     if (found.kind === "large-page") await handleLargePage(guard, stopped, found.page);
     else if (found.kind === "overlay") await handleOverlay(guard, stopped, found);
     else held.deliver();

@@ -10,6 +10,13 @@ import { tellTrouble } from "./tell-trouble.js";
 const MOST_TRIES = 6;
 const FIRST_WAIT_MS = 100;
 
+/** Lays out what is missing while the guard attaches, and gives it its memory at once. Never throws. */
+export function prepareFirstSpares(guard: GuardContext): void {
+  prepareSpares(guard);
+  for (const spare of guard.populated.all)
+    while (guard.populated.has(spare) && !spare.ready) populate(guard, spare);
+}
+
 /**
  * Makes all that is missing. Never throws. If no thread can be borrowed right now (all of them may stand at errors) it is tried again:
  * meanwhile large pages are replaced without a spare.
@@ -29,14 +36,21 @@ export function prepareSpares(guard: GuardContext, tries = 1): void {
     return;
   }
   // The memory comes when the thread is gone again: it takes longer than all the rest.
-  for (const spare of populated.all) if (!spare.ready) populate(guard, spare);
+  for (const spare of populated.all) if (!spare.ready) setImmediate(() => populateSlowly(guard, spare));
+}
+
+/** Whoever stands at an error goes first. */
+function populateSlowly(guard: GuardContext, spare: PopulatedSpare): void {
+  if (!guard.populated.has(spare) || spare.ready) return;
+  if (!guard.waiting.any()) populate(guard, spare);
+  setImmediate(() => populateSlowly(guard, spare));
 }
 
 function populate(guard: GuardContext, spare: PopulatedSpare): void {
   const { size } = spare.region;
   try {
-    if (guard.view.headroom.bytes(memoryNeeded(size)) >= memoryNeeded(size))
-      return spare.populate(guard.pid, guard);
+    if (spare.begun || guard.view.headroom.bytes(memoryNeeded(size)) >= memoryNeeded(size))
+      return void spare.populateNext(guard.pid);
     discardSpare(
       guard,
       guard.populated,

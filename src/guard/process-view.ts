@@ -4,11 +4,14 @@ import { MappingCount } from "../linux/procfs/mapping-count.js";
 import { MappingLookup } from "../linux/procfs/mapping-lookup.js";
 import { MemoryHeadroom } from "../linux/procfs/memory-headroom.js";
 import { PagemapReader } from "../linux/procfs/pagemap-reader.js";
+import { AnonymousOverlays } from "../recovery/anonymous-overlays.js";
 import { SPARE_MAPPINGS } from "../recovery/plan.js";
 
 /** See the head of the file. */
 export class ProcessView implements Disposable {
   readonly mappings: MappingLookup;
+  /** Replacements out of spares. */
+  readonly overlays: AnonymousOverlays;
   readonly mappingCount: MappingCount;
   readonly pagemap: PagemapReader;
   /** What this process may take, which writes replacements that are filled before. */
@@ -19,6 +22,7 @@ export class ProcessView implements Disposable {
   /** @param pid the VM @throws LinuxError HM_BAD_PID */
   constructor(pid: number) {
     this.mappings = new MappingLookup(pid);
+    this.overlays = new AnonymousOverlays(this.mappings);
     this.mappingCount = new MappingCount(pid, SPARE_MAPPINGS);
     this.pagemap = new PagemapReader(pid);
     this.headroom = new MemoryHeadroom(pid);

@@ -55,7 +55,7 @@ function replaceWhilePaused(
   held: HeldThread,
   plan: FillPlan,
 ): Replaced {
-  const now = classify(guard.view.mappings, alarm.address);
+  const now = classify(guard.view, alarm.address);
   if (now.kind !== "large-page" || now.page.base !== page.base) {
     throw new RecoveryError("HM_PAUSE_CHANGED", "The RAM mapping changed while the VM was being paused", {
       present: now.kind,

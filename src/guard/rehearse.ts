@@ -52,11 +52,10 @@ function partsOf(guard: GuardContext, { mapping, pageSize }: HugetlbMapping): ((
   const { start: base, offset, device, inode } = mapping;
   const page: LargePage = { base, size: pageSize, offset, device, inode, mapping };
   return [
-    () => void classify(guard.view.mappings, base),
+    () => void classify(guard.view, base),
     () => void guard.view.pagemap.at(base),
     () => void planRecovery(gatherFacts(guard, page)),
     () => closeSync(openBacking(guard, page).file),
-    () => void guard.ramDescriptors.of(page),
     () => void handlerIsGone(guard, guard.pid),
     () => salvageZeros(),
     () => encodeEvents(guard, page),

@@ -23,7 +23,7 @@ export function replaceFromSpare(
   spare: PopulatedSpare,
   { trigger, fillWhy }: { readonly trigger: Trigger; readonly fillWhy: string },
 ): Replaced {
-  const { file, identity, source } = openBacking(guard, page);
+  const { file, identity, source, theirs } = openBacking(guard, page);
   const forced = held.canDeliver;
   let salvaged: Salvaged | undefined;
   try {
@@ -32,7 +32,7 @@ export function replaceFromSpare(
       page,
       spare,
       source,
-      theirs: guard.sourceOf === undefined ? guard.ramDescriptors.of(page) : undefined,
+      theirs,
       onStep: guard.onStep,
       accept: ({ lost }) => refuseIntact(guard, page, lost),
       commit: ({ lost }) =>

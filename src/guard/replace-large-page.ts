@@ -3,6 +3,7 @@
 import { closeSync } from "node:fs";
 import { LinuxError } from "../linux/linux-error.js";
 import type { LargePage } from "../recovery/large-page.js";
+import { memoryNeeded } from "../recovery/plan.js";
 import { PopulatedSpare } from "../recovery/populated-spare.js";
 import type { Salvaged } from "../recovery/salvage.js";
 import { swapLargePage } from "../recovery/swap.js";
@@ -33,8 +34,8 @@ export function replaceLargePage(
   const attributes = guard.attributesOf(page.mapping);
   const spares = plan.fill === "lazy" ? guard.spares : guard.populated;
   const spare = spares.find(page.mapping, page.size, attributes);
-  if (typeof spare === "string") {
-    const fillWhy = plan.fill === "lazy" ? spare : plan.fillWhy;
+  if (typeof spare === "string" || (spare instanceof PopulatedSpare && !spare.ready)) {
+    const fillWhy = typeof spare === "string" && plan.fill === "lazy" ? spare : plan.fillWhy;
     return replaceEagerly(guard, held, page, alarm, { fillWhy });
   }
   try {
@@ -43,7 +44,8 @@ export function replaceLargePage(
       : replaceLazily(guard, held, page, spare, { ...alarm, ...plan });
   } catch (error) {
     if (!(error instanceof RemoteCallError || error instanceof LinuxError)) throw error;
-    // The kernel would not fill or move the spare region: nothing has happened, and there is another way.
+    // The kernel would not fill or move the spare region: nothing has happened, and there is another way, if there is memory for it.
+    if (guard.view.ownHeadroom.bytes(memoryNeeded(page.size)) < memoryNeeded(page.size)) throw error;
     return replaceEagerly(guard, held, page, alarm, { fillWhy: error.message });
   }
 }

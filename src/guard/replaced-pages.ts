@@ -30,9 +30,11 @@ interface Entry {
 /** See the head of the file. What was lost after the replacement is not known here, so it is never forgiven unless a reset is seen. */
 export class ReplacedPages {
   readonly #entries = new Map<Hva, Entry>();
+  readonly #news: () => void;
 
-  /** @param left of earlier guards */
-  constructor(left: LeftPages) {
+  /** @param left of earlier guards @param news called whenever something may have been lost */
+  constructor(left: LeftPages, news: () => void = () => {}) {
+    this.#news = news;
     for (const { hva: base, lost, givenBack } of left.replaced)
       this.replaced(hva(BigInt(base)), lost).givenBack = givenBack;
     for (const { hva: base, lost } of left.openIntents) this.replaced(hva(BigInt(base)), lost);
@@ -52,6 +54,7 @@ export class ReplacedPages {
       why: undefined,
     };
     this.#entries.set(base, entry);
+    this.#news();
     return entry;
   }
 
@@ -61,6 +64,7 @@ export class ReplacedPages {
     // A reset may have been quicker: then the large page is back.
     if (entry === undefined) return;
     for (const offset of lost) entry.lost.add(offset);
+    this.#news();
   }
 
   /** The bad page leaves its file by our hand. */

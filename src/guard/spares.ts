@@ -55,6 +55,11 @@ export class Spares<One extends AnySpare> {
     return [...this.#kinds.values()].flatMap(({ spare }) => (spare === undefined ? [] : [spare]));
   }
 
+  /** Whether one is there and can be used. */
+  has(spare: One): boolean {
+    return this.all.includes(spare);
+  }
+
   /** Whether any of it is in the VM. */
   get any(): boolean {
     return this.#discarded.length > 0 || this.all.length > 0;
@@ -133,6 +138,11 @@ function kindOf(
   return { size, protection, attributes };
 }
 
+/** At an error there is no time to write them out. */
+const names = new WeakMap<RamAttributes, string>();
+
 function nameOf({ size, protection, attributes }: Omit<RegionInit, "processDescriptor">): string {
-  return JSON.stringify([size, protection, attributes]);
+  const known = names.get(attributes) ?? JSON.stringify(attributes);
+  names.set(attributes, known);
+  return `${size} ${protection} ${known}`;
 }

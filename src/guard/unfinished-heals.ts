@@ -45,7 +45,7 @@ function finishDone(guard: GuardContext, heals: readonly HealingEvent[]): void {
 }
 
 function largePageOf(guard: GuardContext, heal: HealingEvent): LargePage | undefined {
-  const found = classify(guard.view.mappings, hva(BigInt(heal.hva)));
+  const found = classify(guard.view, hva(BigInt(heal.hva)));
   if (found.kind !== "large-page") return undefined;
   const { page } = found;
   return page.size === heal.pageSize && page.offset === BigInt(heal.offset) ? page : undefined;

@@ -44,23 +44,24 @@ export function classifyAddress(
   return { kind: "large-page", page };
 }
 
+/** Where a classification looks. */
+export interface Sight {
+  readonly mappings: MappingLookup;
+  readonly overlays: { at(address: Hva): PlacedOverlay | undefined };
+}
+
 /**
  * Asks for the mapping there now.
  *
- * @param lookup of the process
+ * @param sight of the process
  * @throws LinuxError HM_PROC_GONE, HM_PROC_DENIED, HM_PROC_READ, HM_PROC_FORMAT
  */
-export function classify(lookup: MappingLookup, address: Hva): Classification {
-  const there = lookup.at(address);
+export function classify({ mappings, overlays }: Sight, address: Hva): Classification {
+  const there = mappings.at(address);
   if (there === undefined) return { kind: "unmapped" };
-  const anonymous = isAnonymous(there.mapping) ? anonymousOverlay(lookup.pid, address) : undefined;
+  const anonymous = isAnonymous(there.mapping) ? overlays.at(address) : undefined;
   if (anonymous !== undefined) return { kind: "overlay", ...anonymous };
-  return classifyAddress(there.mapping, address, () => lookup.largePageSize(there));
-}
-
-function anonymousOverlay(pid: number, address: Hva): PlacedOverlay | undefined {
-  const { placed } = readOverlays(pid);
-  return placed.find(({ mapping: { start, end } }) => address >= start && address < end);
+  return classifyAddress(there.mapping, address, () => mappings.largePageSize(there));
 }
 
 /** An overlay that is in its large page's place. */
@@ -132,7 +133,8 @@ function anonymousAt(mappings: readonly Mapping[], { page }: SpareTag): Mapping 
   return undefined;
 }
 
-function isAnonymous({ path, inode, shared }: Mapping): boolean {
+/** Whether it may be a part of a replacement out of a spare. */
+export function isAnonymous({ path, inode, shared }: Mapping): boolean {
   return path === "" && inode === 0n && !shared;
 }
 

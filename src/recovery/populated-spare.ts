@@ -39,7 +39,9 @@ export interface PopulatedSpareInit extends RegionInit {
 }
 
 const MADV_DONTNEED = 4;
-const PIECE = 256 * 1024;
+/** Takes some tens of microseconds, for which whoever stands at an error would wait. */
+const PIECE = 64 * 1024;
+const zeros = allocateNative(PIECE);
 
 /** See the head of the file. */
 export class PopulatedSpare {
@@ -48,15 +50,19 @@ export class PopulatedSpare {
   readonly #userfaultfd: number;
   /** Whether it is in its place, or holds markers: then it serves no other. What it holds of a page is overwritten by the next. */
   spoiled = false;
+  /** Bytes that are there. */
+  #populated = 0;
   #ready = false;
+  readonly #onStep: PopulatedSpareInit["onStep"];
 
-  private constructor(region: SpareRegion, userfaultfd: number) {
+  private constructor(region: SpareRegion, userfaultfd: number, { onStep }: PopulatedSpareInit) {
     this.region = region;
     this.#userfaultfd = userfaultfd;
+    this.#onStep = onStep;
   }
 
   /**
-   * It has no memory yet: see {@link populate}.
+   * It has no memory yet: see {@link populateNext}.
    *
    * @param remote a borrowed thread of the tracee
    * @throws HugemendError: what was built is gone again, or is found by its tag and removed by the next guard
@@ -65,7 +71,7 @@ export class PopulatedSpare {
     const region = SpareRegion.layOut(remote, init, init.onStep);
     try {
       keepSmall(remote, region.start, region.size);
-      return new PopulatedSpare(region, openMarker(remote, init));
+      return new PopulatedSpare(region, openMarker(remote, init), init);
     } catch (error) {
       region.remove(remote);
       throw error;
@@ -73,26 +79,31 @@ export class PopulatedSpare {
   }
 
   /**
-   * Gives it its memory, on the tracee's account. No thread of it stands for that.
+   * Gives it the next piece of its memory, on the tracee's account. No thread of it stands for that.
    *
    * @param pid the tracee
+   * @returns whether it has all of it now
    * @throws LinuxError: there is no memory, or the tracee has ended
    */
-  populate(pid: number, { onStep }: Pick<PopulatedSpareInit, "onStep">): void {
+  populateNext(pid: number): boolean {
     const { start, size } = this.region;
-    const zeros = allocateNative(PIECE);
-    try {
-      for (let at = 0; at < size; at += PIECE)
-        writeProcessFrom(pid, hva(start + BigInt(at)), zeros.address, Math.min(PIECE, size - at));
-    } finally {
-      zeros.release();
-    }
+    const piece = Math.min(PIECE, size - this.#populated);
+    // SAFETY: our own region, not in place.
+    if (piece > 0) writeProcessFrom(pid, hva(start + BigInt(this.#populated)), zeros.address, piece);
+    this.#populated += piece;
+    if (this.#ready || this.#populated < size) return this.#ready;
     registerRange(this.#userfaultfd, start, size);
     this.#ready = true;
-    onStep("spare-populated");
+    this.#onStep("spare-populated");
+    return true;
   }
 
-  /** Whether it has its memory. */
+  /** Whether it has some of its memory. */
+  get begun(): boolean {
+    return this.#populated > 0;
+  }
+
+  /** Whether it has all of it. */
   get ready(): boolean {
     return this.#ready;
   }

@@ -1,6 +1,6 @@
 /** The VM's own descriptor of the file behind an overlay: what a heal works with, so with no more rights than the VM has. */
 
-import { fstatSync, readdirSync, statfsSync, statSync } from "node:fs";
+import { type BigIntStats, fstatSync, readdirSync, statfsSync, statSync } from "node:fs";
 import { readAt } from "../linux/file-transfer.js";
 import { allocateNative } from "../linux/native-memory.js";
 import { closeDescriptor, takeDescriptor } from "../linux/pidfd.js";
@@ -57,7 +57,12 @@ export function lookForDescriptor(pid: number, file: FileOf): number | undefined
 /** Whether a number in the VM's process names a file, now. */
 export function isStill(pid: number, theirs: number, file: FileOf): boolean {
   const stat = statSync(`/proc/${pid}/fd/${theirs}`, { bigint: true, throwIfNoEntry: false });
-  return stat?.ino === file.inode && deviceName(stat.dev) === file.device;
+  return stat !== undefined && isFile(stat, file);
+}
+
+/** @param stat of a descriptor */
+export function isFile({ ino, dev }: Pick<BigIntStats, "ino" | "dev">, file: FileOf): boolean {
+  return ino === file.inode && deviceName(dev) === file.device;
 }
 
 /** `major:minor` as in /proc/PID/maps, from st_dev (include/linux/kdev_t.h new_encode_dev). */
@@ -71,7 +76,7 @@ function deviceName(dev: bigint): string {
 function refuseOtherFiles(file: number, overlay: OverlayIdentity): void {
   const { dev, ino, size } = fstatSync(file, { bigint: true });
   const { type, bsize } = statfsSync(`/proc/self/fd/${file}`);
-  const sameFile = ino === overlay.inode && deviceName(dev) === overlay.device;
+  const sameFile = isFile({ ino, dev }, overlay);
   const end = overlay.offset + BigInt(overlay.size);
   if (sameFile && type === HUGETLBFS_MAGIC && bsize === overlay.size && end <= size) return;
   throw new RecoveryError(

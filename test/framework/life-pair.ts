@@ -168,9 +168,10 @@ export class LifePair {
   /** Ends it all: every byte is what the model says. */
   async finish(): Promise<void> {
     await this.#die();
-    // What a guard that died has left beside is removed by the next one.
+    // What a guard that died has left beside is removed by the next one, which takes its own along.
     await this.#start("");
-    await this.#die();
+    await this.#guard?.stop();
+    this.#guard = undefined;
     await assertUntouched(this.#ram.pid);
     for (const [at, life] of this.#pages.entries()) {
       const lost = life.mapped === "small" ? life.lost : life.bad.map(() => life.bad.includes(true));

@@ -30,7 +30,7 @@ export async function handleReport(guard: GuardContext, { base, since }: Reporte
     guard.onStep("poison-found");
     // Nobody stands, so there is time to look for others that map the RAM, until somebody does.
     await guard.sharers.lookUnless(guard.waiting.any);
-    const found = classify(guard.view.mappings, base);
+    const found = classify(guard.view, base);
     if (found.kind !== "large-page" || guard.refused.has(found.page.base)) return;
     page = found.page;
     const plan = planRecovery(gatherFacts(guard, page));
@@ -52,7 +52,7 @@ export async function handleReport(guard: GuardContext, { base, since }: Reporte
 function largePageAt(guard: GuardContext, alarm: Alarm): LargePage | undefined {
   // Reading is what tells, and only some kernels can.
   if (salvageSupport(guard.kernel) !== "ok") return undefined;
-  const found = classify(guard.view.mappings, alarm.address);
+  const found = classify(guard.view, alarm.address);
   return found.kind === "large-page" && found.page.mapping.shared ? found.page : undefined;
 }
 
