@@ -44,7 +44,9 @@ async function dieAndTakeOver(lab: LabSession, step: string): Promise<void> {
   assert.equal(await overlays(lab), 0, `replaced large pages after ${step}`);
   assert.equal(await checker.fill(filledMib), filledPages);
   await expectWhole(lab, `after ${step}`);
-  assert.deepEqual(heir.all("warning"), [], `warnings after ${step}`);
+  // A guard that is killed leaves the spare it had ready.
+  const warnings = heir.all("warning").filter(({ code }) => code !== "HM_TAKEOVER_CLEANED");
+  assert.deepEqual(warnings, [], `warnings after ${step}`);
   assert.equal(await qmp.status(), "running", `the VM under the next guard, after ${step}`);
   await expectAlive(lab);
   heir.kill(15);
