@@ -1,9 +1,11 @@
 /** Laying out spares in the VM, and taking them out again: always in a thread that is borrowed for it. */
 
+import { readOverlays } from "../recovery/classify.js";
 import { memoryNeeded } from "../recovery/plan.js";
 import type { PopulatedSpare } from "../recovery/populated-spare.js";
 import type { GuardContext } from "./guard-context.js";
 import type { AnySpare, Spares } from "./spares.js";
+import { removeLeftovers } from "./takeover.js";
 import { tellTrouble } from "./tell-trouble.js";
 
 /** Tries to find a thread that can be borrowed: each waits twice as long as the one before. */
@@ -76,12 +78,16 @@ export function discardSpare<One extends AnySpare>(
 
 /** Leaves nothing behind in the VM. Never throws. */
 export function removeSpares(guard: GuardContext): void {
-  const { spares, populated } = guard;
-  if (!spares.any && !populated.any) return;
+  const { pid, spares, populated } = guard;
   try {
+    const ours = spares.all.length + populated.all.length;
+    // More than ours: tags whose replacements are gone without our doing, because QEMU maps its RAM anew at a reset.
+    const more = readOverlays(pid).stray.length > ours;
+    if (!more && !spares.any && !populated.any) return;
     guard.tracee.withAny((remote) => {
       spares.remove(remote);
       populated.remove(remote);
+      if (more) removeLeftovers(remote, readOverlays(pid));
     });
   } catch (error) {
     tellTrouble(guard, "The spare regions stay in the VM until the next guard comes", error);

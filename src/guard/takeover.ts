@@ -44,7 +44,16 @@ export function takeInventory(tracee: Tracee): Inventory {
   });
 }
 
-function removeLeftovers(remote: RemoteCalls, found: FoundOverlays): Pick<Inventory, "placed" | "removed"> {
+/**
+ * Removes what guards have made and nobody uses.
+ *
+ * @param remote a borrowed thread of the VM @param found what was seen there a moment ago
+ * @throws HugemendError: some of it may be left
+ */
+export function removeLeftovers(
+  remote: RemoteCalls,
+  found: FoundOverlays,
+): Pick<Inventory, "placed" | "removed"> {
   const { pid } = remote;
   for (const { start, size, spare } of found.stray) {
     // SAFETY: a region that waits behind its tag. The thread a dead guard had borrowed may still be about to move it: now it cannot, or it has
