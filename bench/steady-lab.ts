@@ -48,11 +48,16 @@ async function inLab(say: Say): Promise<Turns> {
     mkdirSync(folder);
     return withSession(environment, iothreadVictim, folder, (lab) => takeTurns(lab, say));
   };
-  const turns = await play("first").catch((error: unknown) => {
-    if (!(error instanceof LabHostLost)) throw error;
-    say(`the lab host was lost (${error.message}): all once more on a fresh one`);
-    return play("second");
-  });
+  const turns = await play("first")
+    .catch((error: unknown) => {
+      if (!(error instanceof LabHostLost)) throw error;
+      say(`the lab host was lost (${error.message}): all once more on a fresh one`);
+      return play("second");
+    })
+    .catch((error: unknown) => {
+      say(`logs: ${logs}`);
+      throw error;
+    });
   // Only of what went well: else they tell why.
   rmSync(logs, { recursive: true });
   return turns;
