@@ -14,6 +14,10 @@ import { median } from "./statistics.js";
 const ROUNDS = 5;
 const WARM_UP = 40;
 const REST_MS = 20;
+/** A lazy fill that was given up keeps a processor busy for a moment. */
+const REST_AFTER_FILL_MS = 400;
+/** A guard runs through all of it once, right after it has come (guard/rehearse.ts). */
+const REHEARSAL_MS = 500;
 const MICROSECOND = 1000;
 const MILLISECOND = 1_000_000;
 
@@ -61,7 +65,7 @@ async function strikes(rig: Rig, count: number, { settle, memory }: Turn): Promi
     await rig.measured.tell("remap 0");
     stalls.push(strike.stall);
     // Errors do not come back to back: the guard gets ready for the next one meanwhile.
-    await sleep(REST_MS);
+    await sleep(settle ? REST_MS : REST_AFTER_FILL_MS);
   }
   return median(stalls);
 }
@@ -98,6 +102,7 @@ async function takeTurns(rig: Rig, first: number, turn: Turn, say: (round: numbe
 
 async function turnsOf2M(say: Say, fill?: "lazy"): Promise<Turns> {
   await using rig = await Rig.start(fill === undefined ? { pages: 2 } : { pages: 2, fill });
+  await sleep(REHEARSAL_MS);
   const { stall } = await rig.round(0);
   const turn = { recoveries: 30, requests: 30, settle: true, memory: 16 * SIZES["2M"] };
   return await takeTurns(rig, stall, turn, (round) =>
@@ -107,6 +112,7 @@ async function turnsOf2M(say: Say, fill?: "lazy"): Promise<Turns> {
 
 async function turnsOf1G(say: Say): Promise<Turns> {
   await using rig = await Rig.start({ pages: 1, pageSize: SIZES["1G"] });
+  await sleep(REHEARSAL_MS);
   const { stall, event } = await rig.strike(0);
   await rig.measured.tell("remap 0");
   // An eager one takes seconds.

@@ -203,6 +203,9 @@ export class Guard {
           ramDescriptors,
           fills: new LazyFills(pid, processDescriptor, policy, {
             wake,
+            abandoned: (theirs) => {
+              if (opened.guard !== undefined) opened.guard.#closeLater(theirs);
+            },
             trouble: ({ base }, code, message) =>
               journal.tell({
                 event: "warning",
@@ -257,6 +260,18 @@ export class Guard {
     vm?.onReset(() => this.#walk.guestWasReset());
     vm?.onReconnect(() => this.#walk.lookForResets());
     this.#lookForResets();
+  }
+
+  #closeLater(theirs: number): void {
+    const { later, tracee } = this.#context;
+    later(() => {
+      try {
+        // SAFETY: a descriptor of ours in the VM, which nothing there knows of, and which watches nothing any more.
+        tracee.withAny((remote) => remote.call("close", theirs));
+      } catch {
+        // The VM has ended, or the next guard closes it.
+      }
+    });
   }
 
   /** Without a monitor nobody tells. At rest, with nothing lost, there is nothing to wake up for. */

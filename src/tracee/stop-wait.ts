@@ -5,8 +5,8 @@ import { TraceeError } from "./tracee-error.js";
 
 /** How long a thread may take to stop. A system call of ours takes microseconds; a machine under emulation is 100 times slower. */
 const DEADLINE_MS = 5000;
-/** Up to here we ask again at once: sleeping would cost more than the wait. */
-const SPIN_MS = 0.3;
+/** Up to here we ask again at once: sleeping would cost more than the wait. Longer than a thread needs to read 2 MiB. */
+const SPIN_MS = 0.6;
 
 const sleeper = new Int32Array(new SharedArrayBuffer(4));
 

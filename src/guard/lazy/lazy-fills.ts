@@ -41,6 +41,8 @@ export interface FillPolicy {
 export interface LazyFillsListener {
   /** There is something to take. */
   wake(): void;
+  /** A replacement is no longer mapped. @param theirs the VM's descriptor of its userfaultfd, which nobody needs any more */
+  abandoned(theirs: number): void;
   /** Filling goes on, but something stands in its way. */
   trouble(page: OverlayIdentity, code: string, message: string): void;
 }
@@ -167,9 +169,11 @@ export class LazyFills {
   /** The VM has ended, or its RAM was unplugged: nobody waits any more. */
   #forget(id: number): void {
     const entry = this.#entries.get(id);
-    entry?.spare.release();
-    if (entry !== undefined) closeDescriptor(entry.source.file);
     this.#drop(id);
+    if (entry === undefined) return;
+    entry.spare.release();
+    closeDescriptor(entry.source.file);
+    this.#listener.abandoned(entry.spare.theirs);
   }
 
   #drop(id: number): void {
