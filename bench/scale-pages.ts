@@ -5,6 +5,7 @@
  * `resident`: the guard's memory.
  */
 
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Bench } from "./bench.js";
 import { curveMetric } from "./curve.js";
 import { SIZES } from "./measured-process.js";
@@ -19,6 +20,7 @@ const WINDOW = 15;
 const WARM_UP = 40;
 /** Pages for which memory is had ready at a time: each takes 2 MiB for good. */
 const WARM_EVERY = 25;
+const REST_MS = 20;
 /** The last recovery may cost this many times the first. */
 const MOST_GROWTH = 1.5;
 
@@ -36,6 +38,8 @@ export const scalePages: Bench = {
       if (page % 100 === 0) say(`recovering ${PAGES} pages of one process: ${page} done`);
       if (page % WARM_EVERY === 0) await rig.measured.tell(`warm ${2 * WARM_EVERY * SIZES["2M"]}`);
       stalls.push((await rig.strike(page)).stall / 1e6);
+      // Errors do not come back to back: the guard gets ready for the next one meanwhile.
+      await sleep(REST_MS);
       resident.push(residentBytes(rig.guard.pid) / 1e6);
     }
     const at = (values: readonly number[]): Point[] =>
