@@ -17,8 +17,18 @@ test("a thread known to block SIGBUS blocks it again, a virtual CPU never does",
 test("a thread that was in its handler when it was looked at is no blocker", () => {
   const books = masks();
   assert.equal(books.settle(MAIN, true, false, 0), false, "no handler went with its signal");
-  books.lookAgain((tid) => (tid === MAIN ? "open" : "blocked"));
+  books.lookAgain((tid) => (tid === MAIN ? "open" : "blocked"), 0);
   assert.equal(books.settle(MAIN, true, true, 0), false, "seen open");
+});
+
+test("a thread that stands with its mask lost is not taken for one that never blocked", () => {
+  const unsure = masks();
+  unsure.lookAgain(() => undefined, 0);
+  assert.equal(unsure.settle(MAIN, true, true, 0), true, "its handler is gone, so its mask says nothing");
+  const owing = masks();
+  assert.equal(owing.settle(CPU, true, true, 0), false, "another thread has put the handler back");
+  owing.lookAgain(() => "open", 1);
+  assert.equal(owing.settle(MAIN, true, false, 2), true, "while a mask is owed nothing is learnt");
 });
 
 test("a young thread is recognised by the handler that went with its signal", () => {

@@ -26,15 +26,34 @@ export class BusMasks {
     this.#known = new Map(known);
   }
 
-  /** Looks again at threads that were seen blocked: one that was in its handler is not any more. */
-  lookAgain(look: (tid: number) => BusMask): void {
-    for (const [tid, mask] of this.#known) if (mask === "blocked") this.#known.set(tid, look(tid));
+  /**
+   * Looks again at threads that were seen blocked: one that was in its handler is not any more.
+   *
+   * @param look tells nothing where a forced SIGBUS may have changed the mask
+   * @param now milliseconds on any steady clock
+   * @returns false if it has to be done once more
+   */
+  lookAgain(look: (tid: number) => BusMask | undefined, now: number): boolean {
+    // A thread that has lost its mask stands somewhere, and would be seen open.
+    if (this.#owed(now)) return false;
+    let sure = true;
+    for (const [tid, known] of this.#known) {
+      if (known === "open") continue;
+      const seen = look(tid);
+      if (seen === undefined) sure = false;
+      else this.#known.set(tid, seen);
+    }
+    return sure;
   }
 
   /** Whether a thread that stopped for SIGBUS may have to block it again, although the handler is in place. */
   owes(tid: number, now: number): boolean {
+    return this.#owed(now) && this.#known.get(tid) !== "open";
+  }
+
+  #owed(now: number): boolean {
     this.#debts = this.#debts.filter((since) => now - since < DEBT_MS);
-    return this.#debts.length > 0 && this.#known.get(tid) !== "open";
+    return this.#debts.length > 0;
   }
 
   /**

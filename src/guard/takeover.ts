@@ -33,8 +33,9 @@ export function takeInventory(tracee: Tracee): Inventory {
   const { pid } = tracee;
   const found = readOverlays(pid);
   const caught = hasSignal(readStatus(pid).sigCgt, signal.SIGBUS);
+  // In doubt it never blocked: a virtual CPU taken for a blocker would be worse than a mask that is not put back.
   const busMasks = new Map<number, BusMask>(
-    tracee.threadIds.map((tid) => [tid, blocksBus(pid, tid) ? "blocked" : "open"]),
+    tracee.threadIds.map((tid) => [tid, busMaskOf(pid, tid) ?? "open"]),
   );
   if (found.stray.length === 0 && leftoversBeside(pid, found).length === 0 && !caught)
     return { placed: found.placed, removed: 0, busHandler: undefined, busMasks };
@@ -92,12 +93,20 @@ function leftoversBeside(pid: number, { placed }: FoundOverlays): Descriptor[] {
   return readLeftovers(pid, new Set(placed.flatMap(({ tag }) => tag?.says.descriptor ?? [])));
 }
 
-/** @returns whether a thread has SIGBUS blocked right now; false when it has ended @throws LinuxError */
-export function blocksBus(pid: number, tid: number): boolean {
+/**
+ * What a thread does with SIGBUS right now. The kernel shows mask and handler as they are at one moment (fs/proc/array.c task_sig).
+ *
+ * @returns "open" as well when it has ended; undefined if nothing can be said: SIGBUS is open and its handler is gone, so a signal may have
+ *   been forced on this very thread, which takes both away
+ * @throws LinuxError
+ */
+export function busMaskOf(pid: number, tid: number): BusMask | undefined {
   try {
-    return hasSignal(readThreadStatus(pid, tid).sigBlk, signal.SIGBUS);
+    const { sigBlk, sigCgt } = readThreadStatus(pid, tid);
+    if (hasSignal(sigBlk, signal.SIGBUS)) return "blocked";
+    return hasSignal(sigCgt, signal.SIGBUS) ? "open" : undefined;
   } catch (error) {
-    if (error instanceof LinuxError && error.code === "HM_PROC_GONE") return false;
+    if (error instanceof LinuxError && error.code === "HM_PROC_GONE") return "open";
     throw error;
   }
 }
