@@ -4,7 +4,7 @@ import { messageOf } from "../errors.js";
 import { mapping as flags } from "../linux/native-memory.js";
 import type { HugetlbMapping } from "../linux/procfs/map-files.js";
 import type { Mapping } from "../linux/procfs/maps.js";
-import type { RamAttributes } from "../recovery/ram-attributes.js";
+import { obstacleToPrivate, type RamAttributes } from "../recovery/ram-attributes.js";
 import type { RegionInit } from "../recovery/spare-region.js";
 import type { RemoteCalls } from "../tracee/remote-calls.js";
 
@@ -46,7 +46,8 @@ export class Spares<One extends AnySpare> {
       if (!mapping.shared || this.#kinds.size === MOST_KINDS) continue;
       const kind = { ...kindOf(mapping, pageSize, attributesOf(mapping)), spare: undefined, why: "" };
       const name = nameOf(kind);
-      if (!this.#kinds.has(name) && !kind.attributes.locked) this.#kinds.set(name, kind);
+      if (!this.#kinds.has(name) && obstacleToPrivate(kind.attributes) === undefined)
+        this.#kinds.set(name, kind);
     }
   }
 
@@ -90,7 +91,8 @@ export class Spares<One extends AnySpare> {
 
   /** @returns the spare for a large page, which stays until it is used; or why there is none */
   find(mapping: Mapping, size: number, attributes: RamAttributes): One | string {
-    if (attributes.locked) return "RAM is locked in memory (mlock)";
+    const obstacle = obstacleToPrivate(attributes);
+    if (obstacle !== undefined) return obstacle;
     const kind = this.#kinds.get(nameOf(kindOf(mapping, size, attributes)));
     if (kind === undefined) return "RAM of this kind came after the guard";
     if (kind.spare !== undefined) return kind.spare;
@@ -106,6 +108,11 @@ export class Spares<One extends AnySpare> {
     }
   }
 
+  /** A thread may still put it in place: it is never used again, and stays. */
+  leave(spare: One): void {
+    this.used(spare, "a borrowed thread has not come back yet, and may still use the spare");
+  }
+
   /** It cannot be used any more, and goes when a thread is borrowed next. @param why as for {@link used} */
   discard(spare: One, why = ""): void {
     this.used(spare, why);
@@ -113,8 +120,10 @@ export class Spares<One extends AnySpare> {
   }
 
   #removeDiscarded(remote: RemoteCalls): void {
-    for (let spare = this.#discarded.pop(); spare !== undefined; spare = this.#discarded.pop())
+    for (let spare = this.#discarded.at(-1); spare !== undefined; spare = this.#discarded.at(-1)) {
       spare.remove(remote);
+      this.#discarded.pop();
+    }
   }
 
   /** Removes all of them from the VM. @param remote a borrowed thread @throws TraceeError */

@@ -21,9 +21,11 @@ export interface RamAttributes {
   readonly locked: boolean;
 }
 
+const MADV_DONTFORK = 10;
+
 /** VmFlags letters (fs/proc/task_mmu.c show_smap_vma_flags) and the advice that sets them (asm-generic/mman-common.h). */
 const advices: readonly (readonly [flag: string, advice: number])[] = [
-  ["dc", 10], // MADV_DONTFORK
+  ["dc", MADV_DONTFORK],
   ["mg", 12], // MADV_MERGEABLE
   ["dd", 16], // MADV_DONTDUMP
 ];
@@ -38,6 +40,17 @@ export function attributesOf(pid: number, mapping: Mapping): RamAttributes {
     policy: readNumaPolicy(pid, mapping.start),
     locked: (readStatus(pid).lockedBytes ?? 0) > MOST_LOCKED_FOR_KEYS,
   };
+}
+
+/**
+ * Why memory that is not shared cannot stand for RAM with these attributes.
+ *
+ * @returns undefined if it can: QEMU keeps its RAM from its children (system/physmem.c, ram_block_add)
+ */
+export function obstacleToPrivate({ advice, locked }: RamAttributes): string | undefined {
+  if (locked) return "RAM is locked in memory (mlock)";
+  if (!advice.includes(MADV_DONTFORK)) return "children of the process would inherit RAM (no MADV_DONTFORK)";
+  return undefined;
 }
 
 /**

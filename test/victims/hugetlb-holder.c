@@ -86,6 +86,7 @@ int main(int count, char **words) {
   }
   char *start = mmap(NULL, size, PROT_READ | PROT_WRITE, shared ? MAP_SHARED : MAP_PRIVATE, fd, 0);
   must(start != MAP_FAILED, "mmap");
+  must(madvise(start, size, MADV_DONTFORK) == 0, "MADV_DONTFORK");
   start[0] = 1;
   for (int i = 3; i < count; i++) {
     char *word = words[i];

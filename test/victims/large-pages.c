@@ -17,12 +17,14 @@
  *   flurry N          N threads that start and join threads until `still`
  *   still             stop them: "still born=…"
  *   born K OFFSET     touch in a new thread
- *   advise            madvise all RAM: DONTFORK, DONTDUMP, MERGEABLE
+ *   advise            madvise all RAM: DONTDUMP, MERGEABLE (it is DONTFORK from the start, as QEMU's is)
+ *   inherit           madvise all RAM: DOFORK
  *   policy MODE       mbind all RAM to node 0 with this mode (include/uapi/linux/mempolicy.h)
  *   optional K OFFSET the thread sends itself SIGBUS as memory_failure() does when nobody touched the page:
  *                     "optional CODE ADDRESS LSB" as it arrives
  *   handler           "handler caught" or "handler default"
  *   remap K           put the large page back
+ *   hole K OFFSET     unmap one 4 KiB of it
  *   punch K           punch it out of its file, as QEMU does at a reset
  *   mend K OFFSET     write the pattern into a 4 KiB again: "mend zeros" or "mend data", as it was before, or "mend lost"
  *   exec PROGRAM      become another program
@@ -260,6 +262,7 @@ static void check(size_t page) {
 static void remap(size_t page) {
   void *at = (char *)ram + page * page_size;
   if (mmap(at, page_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, ram_fd, page * page_size) != at) die("mmap");
+  if (madvise(at, page_size, MADV_DONTFORK)) die("MADV_DONTFORK");
 }
 
 static const char *mend(size_t page, size_t offset) {
@@ -283,6 +286,7 @@ int main(int count, char **arguments) {
   if (ram_fd < 0 || ftruncate(ram_fd, pages * page_size)) die("memfd");
   ram = mmap(NULL, pages * page_size, PROT_READ | PROT_WRITE, private ? MAP_PRIVATE : MAP_SHARED, ram_fd, 0);
   if (ram == MAP_FAILED) die("mmap");
+  if (madvise((void *)ram, pages * page_size, MADV_DONTFORK)) die("MADV_DONTFORK");
   struct sigaction action = {.sa_sigaction = on_bus_error, .sa_flags = SA_SIGINFO};
   sigaction(SIGBUS, &action, NULL);
   if (count > 3 && strcmp(arguments[3], "locked") == 0 && mlockall(MCL_CURRENT | MCL_FUTURE)) die("mlockall");
@@ -330,10 +334,16 @@ int main(int count, char **arguments) {
       pthread_create(&thread, NULL, touch_once, &place);
       pthread_join(thread, NULL);
     } else if (!strcmp(command, "advise")) {
-      const int advice[] = {MADV_DONTFORK, MADV_DONTDUMP, MADV_MERGEABLE};
-      for (int i = 0; i < 3; i++)
+      const int advice[] = {MADV_DONTDUMP, MADV_MERGEABLE};
+      for (int i = 0; i < 2; i++)
         if (madvise((void *)ram, pages * page_size, advice[i]) && advice[i] != MADV_MERGEABLE) die("madvise");
       puts("advise done");
+    } else if (!strcmp(command, "hole")) {
+      if (munmap((char *)ram + first * page_size + second, 4096)) die("munmap");
+      puts("hole done");
+    } else if (!strcmp(command, "inherit")) {
+      if (madvise((void *)ram, pages * page_size, MADV_DOFORK)) die("madvise");
+      puts("inherit done");
     } else if (!strcmp(command, "policy")) {
       unsigned long nodes = 1;
       if (syscall(SYS_mbind, ram, pages * page_size, first, &nodes, 2, 0)) die("mbind");
