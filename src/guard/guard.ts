@@ -292,10 +292,15 @@ export class Guard {
    * @param then called right afterwards, before any other work begins
    */
   finishHeals(left: LeftPages, then: () => void): void {
-    this.#walk.later(async () => {
-      await finishHeals(this.#context, left);
-      then();
-    });
+    const heal = (): void =>
+      this.#walk.later(async () => {
+        await finishHeals(this.#context, left);
+        then();
+      });
+    const { fills } = this.#context;
+    // What is not there yet cannot be copied. Whoever stops at an error meanwhile need not wait for that.
+    if (fills.any) void fills.finishAll().then(heal);
+    else heal();
   }
 
   async #gone(reason: GoneReason): Promise<void> {

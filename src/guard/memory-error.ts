@@ -70,7 +70,7 @@ async function handleOverlay(
 ): Promise<void> {
   const { held } = stopped;
   const address = alignDown(stopped.address, SMALL_PAGE);
-  const readable = canBeRead(guard, address);
+  const readable = canBeRead(guard, placed, address);
   if (readable) return releaseToRepeat(guard, held);
   // The lost page of a guest that is gone: the one that started anew expects memory there.
   if (forgiveTouched(guard, held, placed, address)) return;
@@ -100,9 +100,9 @@ function tellOwnTouch(guard: GuardContext, tid: number, address: Hva): void {
   });
 }
 
-/** Of a replacement that is being filled only what is there may be read: for the rest this very thread would wait. */
-function canBeRead(guard: GuardContext, address: StoppedAtError["address"]): boolean {
-  if (guard.fills.covers(address)) {
+/** Of a replacement that may still be filled only what is there may be read: for the rest this very thread would wait. */
+function canBeRead(guard: GuardContext, { tag }: PlacedOverlay, address: Hva): boolean {
+  if (tag !== undefined) {
     using pagemap = new PagemapReader(guard.pid);
     const entry = pagemap.at(address);
     if (entry?.present !== true && entry?.swapped !== true) return true;

@@ -19,6 +19,7 @@ import { refuseExempt } from "./exemption.js";
 import { Guard, type GuardTrial } from "./guard.js";
 import { GuardError } from "./guard-error.js";
 import { type EventSink, Journal } from "./journal.js";
+import { EarlyFills } from "./lazy/early-fills.js";
 import { LossTelling } from "./loss-telling.js";
 import { VirtualMachine } from "./virtual-machine.js";
 
@@ -49,11 +50,25 @@ export interface OpenGuardOptions {
  * @throws HugemendError of whatever is wrong; the VM is untouched
  */
 export async function openGuard(options: OpenGuardOptions): Promise<Guard> {
-  const { pid, sink } = options;
+  const { pid } = options;
   const { startTime } = readLiving(pid);
   refuseOthers(pid);
   refuseExempt(pid);
   if (options.poisonWith === "hwpoison") refuseWithoutPoison();
+  const pretendBad = options.trial?.pretendBad ?? [];
+  using early = new EarlyFills(pid, pretendBad);
+  try {
+    return await prepareGuard(options, startTime, early);
+  } catch (error) {
+    early[Symbol.dispose]();
+    using late = new EarlyFills(pid, pretendBad);
+    await late.finish();
+    throw error;
+  }
+}
+
+async function prepareGuard(options: OpenGuardOptions, startTime: bigint, early: EarlyFills): Promise<Guard> {
+  const { pid, sink } = options;
   const ledger = openLedger(options.ledger, { pid, startTime: startTime.toString() });
   try {
     const journal = new Journal({ ledger, sink });
@@ -73,6 +88,8 @@ export async function openGuard(options: OpenGuardOptions): Promise<Guard> {
       });
       if (telling.warning !== undefined) journal.tell(telling.warning);
       if (telling.route === "monitor") await vm?.lookAgain();
+      // The guard takes the fills over, and wakes all who wait.
+      early[Symbol.dispose]();
       const guard = Guard.start(
         { journal, vm, telling, left: before, trial: options.trial },
         { pid, startTime },

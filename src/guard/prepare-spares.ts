@@ -3,6 +3,7 @@
 import { readOverlays } from "../recovery/classify.js";
 import { memoryNeeded } from "../recovery/plan.js";
 import type { PopulatedSpare } from "../recovery/populated-spare.js";
+import { hasThreadAdrift } from "../tracee/remote-calls.js";
 import type { GuardContext } from "./guard-context.js";
 import type { AnySpare, Spares } from "./spares.js";
 import { removeLeftovers } from "./takeover.js";
@@ -11,6 +12,8 @@ import { tellTrouble } from "./tell-trouble.js";
 /** Tries to find a thread that can be borrowed: each waits twice as long as the one before. */
 const MOST_TRIES = 6;
 const FIRST_WAIT_MS = 100;
+/** While a thread stands at an error. */
+const BUSY_MS = 5;
 
 /** Lays out what is missing while the guard attaches, and gives it its memory at once. Never throws. */
 export function prepareFirstSpares(guard: GuardContext): void {
@@ -26,6 +29,8 @@ export function prepareFirstSpares(guard: GuardContext): void {
 export function prepareSpares(guard: GuardContext, tries = 1): void {
   const { spares, populated } = guard;
   if (!spares.wanting && !populated.wanting) return;
+  // A new region could lie where a call that is still to come thinks of an old one.
+  if (hasThreadAdrift(guard.pid)) return;
   try {
     guard.tracee.withAny((remote) => {
       spares.prepare(remote);
@@ -44,7 +49,8 @@ export function prepareSpares(guard: GuardContext, tries = 1): void {
 /** Whoever stands at an error goes first. */
 function populateSlowly(guard: GuardContext, spare: PopulatedSpare): void {
   if (!guard.populated.has(spare) || spare.ready) return;
-  if (!guard.waiting.any()) populate(guard, spare);
+  if (guard.waiting.any()) return void setTimeout(() => populateSlowly(guard, spare), BUSY_MS).unref();
+  populate(guard, spare);
   setImmediate(() => populateSlowly(guard, spare));
 }
 
@@ -79,6 +85,7 @@ export function discardSpare<One extends AnySpare>(
 /** Leaves nothing behind in the VM. Never throws. */
 export function removeSpares(guard: GuardContext): void {
   const { pid, spares, populated } = guard;
+  if (hasThreadAdrift(pid)) return;
   try {
     const ours = spares.all.length + populated.all.length;
     // More than ours: tags whose replacements are gone without our doing, because QEMU maps its RAM anew at a reset.

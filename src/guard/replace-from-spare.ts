@@ -7,6 +7,7 @@ import type { PopulatedSpare } from "../recovery/populated-spare.js";
 import { placePopulated } from "../recovery/populated-swap.js";
 import type { Salvaged } from "../recovery/salvage.js";
 import type { HeldThread } from "../tracee/held-thread.js";
+import { hasThreadAdrift } from "../tracee/remote-calls.js";
 import type { GuardContext } from "./guard-context.js";
 import { openBacking } from "./open-backing.js";
 import { discardSpare, prepareSpares } from "./prepare-spares.js";
@@ -41,7 +42,9 @@ export function replaceFromSpare(
     restoreBusHandler(guard, remote, forced);
   } catch (error) {
     if (salvaged === undefined) {
-      if (spare.spoiled) discardSpare(guard, guard.populated, spare);
+      // Whatever that thread still does: what it moves is complete, and says what it is.
+      if (hasThreadAdrift(guard.pid)) guard.populated.leave(spare);
+      else if (spare.spoiled) discardSpare(guard, guard.populated, spare);
       throw error;
     }
     tellTrouble(guard, "After the large page was replaced", error);

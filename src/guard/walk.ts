@@ -19,6 +19,8 @@ export class Walk {
   readonly #chores: (() => Promise<void>)[] = [];
   #resetSeen = false;
   #resetMissed = false;
+  /** Heals that come when everything is filled. */
+  #deferred = 0;
   #walking: Promise<void> = Promise.resolve();
   #busy = false;
   #ending = false;
@@ -103,11 +105,23 @@ export class Walk {
   }
 
   async #heal(): Promise<void> {
-    const heal = this.#resetSeen ? healAfterReset : healAfterMissedReset;
+    const seen = this.#resetSeen;
     // The one takes care of what the other would find.
     this.#resetSeen = false;
     this.#resetMissed = false;
-    await heal(this.context);
+    if (this.context.fills.any && !this.#ending) return this.#healWhenFilled(seen);
+    await (seen ? healAfterReset : healAfterMissedReset)(this.context);
+  }
+
+  /** What is not there yet cannot be copied. Whoever stops at an error meanwhile need not wait for that. */
+  #healWhenFilled(seen: boolean): void {
+    this.#deferred += 1;
+    void this.context.fills.finishAll().then(() => {
+      this.#deferred -= 1;
+      if (seen) this.#resetSeen = true;
+      else this.#resetMissed = true;
+      this.wake();
+    });
   }
 
   /** Lets all threads that wait repeat their access. */
@@ -123,6 +137,8 @@ export class Walk {
   async end(): Promise<void> {
     this.#ending = true;
     this.bounce();
+    await this.#walking;
+    if (this.#deferred > 0) await this.context.fills.finishAll();
     await this.#walking;
     this.#left = true;
   }

@@ -38,7 +38,7 @@ export class FillError extends RecoveryError {
     this.errno = number;
   }
 
-  /** Whether the VM has ended, or no longer maps the replacement: then nobody waits for it. */
+  /** Whether the VM has ended, or no longer maps some of the replacement and the rest is filled: then nobody waits for it. */
   get vanished(): boolean {
     return this.errno === errno.ESRCH || this.errno === errno.ENOENT;
   }
@@ -62,6 +62,8 @@ export class PageFill {
   /** Pages that somebody waits for. */
   readonly #waiting = new Set<number>();
   #missing: number;
+  /** Whether some of it is no longer mapped. */
+  #torn = false;
   #failures = 0;
   #cursor = 0;
 
@@ -101,6 +103,7 @@ export class PageFill {
       this.#waiting.delete(page);
       this.#cursor = page / SMALL_PAGE + 1;
     }
+    this.#tellTorn();
     return before - this.#waiting.size;
   }
 
@@ -118,7 +121,9 @@ export class PageFill {
     let end = start;
     while (end < limit && this.#done[end] === 0) end += 1;
     this.#cursor = end;
-    return this.#place(start * SMALL_PAGE, (end - start) * SMALL_PAGE);
+    const placed = this.#place(start * SMALL_PAGE, (end - start) * SMALL_PAGE);
+    this.#tellTorn();
+    return placed;
   }
 
   #nextMissing(): number {
@@ -134,16 +139,20 @@ export class PageFill {
     if (got === 0) {
       const error = poisonPage(userfaultfd, hva(base + BigInt(position)), SMALL_PAGE);
       if (!this.#goesOn("POISON", error)) return 0;
-      this.#lost.add(position);
+      if (error === 0) this.#lost.add(position);
       this.#note(position, SMALL_PAGE);
       return SMALL_PAGE;
     }
     let done = 0;
     while (done < got) {
       const to = hva(base + BigInt(position + done));
-      const result = copyPages(userfaultfd, to, buffer.address + BigInt(done), got - done);
-      const step = result.errno === errno.EEXIST ? SMALL_PAGE : result.copied;
-      if (step === 0 && !this.#goesOn("COPY", result.errno)) break;
+      const from = buffer.address + BigInt(done);
+      let result = copyPages(userfaultfd, to, from, got - done);
+      // Some of the range is not mapped any more: whether it is this page, only this page tells.
+      if (result.errno === errno.ENOENT) result = copyPages(userfaultfd, to, from, SMALL_PAGE);
+      const settled = result.errno === errno.EEXIST || result.errno === errno.ENOENT;
+      const step = settled ? SMALL_PAGE : result.copied;
+      if ((step === 0 || result.errno === errno.ENOENT) && !this.#goesOn("COPY", result.errno)) break;
       this.#note(position + done, step);
       done += step;
     }
@@ -168,9 +177,15 @@ export class PageFill {
 
   /** @returns false for EAGAIN: the VM changes its mappings right now, and the page is tried again later */
   #goesOn(request: string, error: number): boolean {
-    if (error === 0) return true;
     if (error === errno.EAGAIN) return false;
-    throw new FillError(request, error);
+    if (error === errno.ENOENT) this.#torn = true;
+    else if (error !== 0) throw new FillError(request, error);
+    return true;
+  }
+
+  /** Where one page is gone, others may still be there, and wait: only when all of them are settled, nobody does. */
+  #tellTorn(): void {
+    if (this.#torn && this.complete) throw new FillError("COPY", errno.ENOENT);
   }
 
   #note(position: number, size: number): void {

@@ -13,6 +13,7 @@ import { errnoName } from "../linux/errno.js";
 import { writeProcess } from "../linux/process-memory.js";
 import * as ptrace from "../linux/ptrace.js";
 import { maskAllBut, signal } from "../linux/signals.js";
+import type { ThreadEvent } from "../linux/wait.js";
 import { ptraceEvent, type WaitStatus } from "../linux/wait-status.js";
 import type { Gadgets } from "./gadgets.js";
 import { nextStop } from "./stop-wait.js";
@@ -27,6 +28,18 @@ export class RemoteCallError extends TraceeError {
     super("HM_REMOTE_CALL", `${call} failed in the traced process`, { present: errnoName(errno) });
     this.errno = errno;
   }
+}
+
+/** Processes in which a thread has not come back from a remote call in time: it may still make that call, whenever it runs again. */
+const adrift = new Set<number>();
+
+/**
+ * Whether memory of ours in a process must stay where it is: a call that names it may still come.
+ *
+ * @param pid the process
+ */
+export function hasThreadAdrift(pid: number): boolean {
+  return adrift.has(pid);
 }
 
 /** Bytes below the signal frame for arguments passed by address. */
@@ -159,13 +172,22 @@ export class RemoteCalls implements Disposable {
     let deliver = 0;
     for (;;) {
       ptrace.resumeToSystemCall(this.tid, deliver);
-      const { status } = nextStop(this.tid, meanwhile);
+      const { status } = this.#nextStop(meanwhile);
       if (status.kind === "system-call") return;
       if (status.kind === "exited" || status.kind === "killed") {
         this.#alive = false;
         throw new TraceeError("HM_TRACEE_GONE", `Thread ${this.tid} ended during a remote call`);
       }
       deliver = this.#passOver(status);
+    }
+  }
+
+  #nextStop(meanwhile: () => void): ThreadEvent {
+    try {
+      return nextStop(this.tid, meanwhile);
+    } catch (error) {
+      if (error instanceof TraceeError && error.code === "HM_TRACEE_STUCK") adrift.add(this.pid);
+      throw error;
     }
   }
 

@@ -35,9 +35,14 @@ export class GuardProcess implements AsyncDisposable {
     this.child = child;
   }
 
-  /** Starts the driver and waits until it guards. @throws Error with its complaint if it does not */
-  static async start(input: DriverInput): Promise<GuardProcess> {
-    const guard = GuardProcess.launch(input);
+  /**
+   * Starts the driver and waits until it guards.
+   *
+   * @param flags for Node
+   * @throws Error with its complaint if it does not
+   */
+  static async start(input: DriverInput, ...flags: readonly string[]): Promise<GuardProcess> {
+    const guard = GuardProcess.launch(input, ...flags);
     try {
       await guard.waitFor("ready");
       return guard;
@@ -48,10 +53,10 @@ export class GuardProcess implements AsyncDisposable {
     }
   }
 
-  /** Starts the driver without waiting. */
-  static launch(input: DriverInput): GuardProcess {
+  /** Starts the driver without waiting. @param flags for Node */
+  static launch(input: DriverInput, ...flags: readonly string[]): GuardProcess {
     return new GuardProcess(
-      Child.start(process.execPath, [driverPath("guard-driver"), JSON.stringify(input)]),
+      Child.start(process.execPath, [...flags, driverPath("guard-driver"), JSON.stringify(input)]),
     );
   }
 

@@ -12,7 +12,11 @@ describe("page frames of a VM's large pages", () => {
   it("are found by any 4 KiB of them, those of others are not", async () => {
     await using ram = await RamVictim.start(4);
     const found: bigint[] = [];
-    using watch = new FrameWatch(ram.pid, (base) => found.push(base));
+    using watch = new FrameWatch(
+      ram.pid,
+      (base) => found.push(base),
+      () => {},
+    );
     watch.start();
     for (let page = 0; page < ram.pages; page += 1) {
       const words = readPagemap(ram.pid, hva(ram.at(page)), SMALL_PAGES);

@@ -12,6 +12,7 @@ import { spareSteps } from "../../src/recovery/spare.js";
 import { GuardProcess } from "../framework/guard-process.js";
 import { assertUntouched, overlaysIn, untilUntraced } from "../framework/process-state.js";
 import { RamVictim } from "../framework/ram-victim.js";
+import { SilentSocket } from "../framework/silent-socket.js";
 import { TemporaryFolder } from "../framework/temporary-folder.js";
 import type { DriverInput } from "./drivers/driver-options.js";
 
@@ -58,6 +59,31 @@ describe("a guard that fills lazily and is killed with -9", () => {
       assert.deepEqual(await ram.victim.quit(), { code: 0, signal: null });
     });
   }
+
+  it("and whose heir gets no word from QEMU's monitor: the pages come all the same", async () => {
+    await using ram = await RamVictim.start(PAGES);
+    await using silent = await SilentSocket.listen();
+    using ledger = new TemporaryFolder();
+    const input: DriverInput = { pid: ram.pid, ledger: ledger.path, lost: [LOST], fill: "lazy" };
+    {
+      await using guard = await GuardProcess.start({ ...input, fillRate: 0 });
+      await ram.poison(1);
+      assert.equal(await ram.touch(1), "ok");
+      await guard.waitFor("recovered");
+      await guard.murder();
+    }
+    await untilUntraced(ram.pid);
+    await using heir = GuardProcess.launch({ ...input, qmp: silent.path });
+    // Long before the heir gives up on the monitor; whatever is left when it does is filled then.
+    assert.equal(await ram.touch(1, 1_048_576), "ok");
+    assert.deepEqual(heir.all("ready"), []);
+    assert.notEqual((await heir.child.end()).code, 0);
+    await ram.checkAll({ 1: 1 });
+    await using last = await GuardProcess.start(input);
+    await ram.checkAll({ 1: 1 });
+    await last.stop();
+    await assertUntouched(ram.pid);
+  });
 
   it("at random moments, again and again, while a page is filled slowly", async (test) => {
     await using ram = await RamVictim.start(PAGES);

@@ -91,22 +91,42 @@ describe("a large page that is filled lazily", () => {
     await ram.check(1, 1);
   });
 
-  it("is filled eagerly where memory is locked, and the ledger says why", async () => {
-    await using ram = await RamVictim.start(2, { words: ["locked"] });
+  it("that has lost a part of its mapping is filled none the less", async () => {
+    await using ram = await RamVictim.start(2);
     using ledger = new TemporaryFolder();
-    await using guard = await GuardProcess.start({
-      pid: ram.pid,
-      ledger: ledger.path,
-      lost: [4096],
-      fill: "lazy",
-    });
+    const input = { pid: ram.pid, ledger: ledger.path, lost: [4096], fill: "lazy", fillRate: 0 } as const;
+    await using guard = await GuardProcess.start(input);
     await ram.poison(1);
-    assert.equal(await ram.touch(1, 8192), "ok");
-    assert.equal((await guard.waitFor("recovered")).fill, "eager");
-    assert.match(fillWhy(ram.pid, ledger.path), /locked/);
-    await ram.check(1, 1);
+    assert.equal(await ram.touch(1, 65536), "ok");
+    assert.equal(await ram.victim.ask("hole 1 12288"), "hole done");
+    for (const offset of [16384, 1048576]) assert.equal(await ram.touch(1, offset), "ok");
     await guard.stop();
+    for (let offset = 0; offset < ram.pageSize; offset += 4096) {
+      const wanted = offset === 4096 ? /^lost/ : /^ok$/;
+      if (offset !== 12288) assert.match(await ram.touch(1, offset), wanted, `at ${offset}`);
+    }
   });
+
+  // Children would get a copy of memory that is not shared, and zeros where it is not filled yet.
+  const obstacles = [
+    { what: "memory is locked", words: ["locked"], ask: undefined, why: /locked/ },
+    { what: "children inherit RAM", words: [], ask: "inherit", why: /MADV_DONTFORK/ },
+  ];
+  for (const { what, words, ask, why } of obstacles) {
+    it(`is filled eagerly where ${what}, and the ledger says why`, async () => {
+      await using ram = await RamVictim.start(2, { words });
+      if (ask !== undefined) assert.equal(await ram.victim.ask(ask), `${ask} done`);
+      using ledger = new TemporaryFolder();
+      const input = { pid: ram.pid, ledger: ledger.path, lost: [4096], fill: "lazy" } as const;
+      await using guard = await GuardProcess.start(input);
+      await ram.poison(1);
+      assert.equal(await ram.touch(1, 8192), "ok");
+      assert.equal((await guard.waitFor("recovered")).fill, "eager");
+      assert.match(fillWhy(ram.pid, ledger.path), why);
+      await ram.check(1, 1);
+      await guard.stop();
+    });
+  }
 
   it("of 1 GiB is one large mapping again, but for what is lost", async () => {
     const gigabyte = 2 ** 30;

@@ -7,6 +7,8 @@ export interface FillOrder {
   /** Names it in messages. */
   readonly id: number;
   readonly job: FillJob;
+  /** The VM, which pays for the memory. */
+  readonly pid: number;
   /** pidfd of the VM. */
   readonly processDescriptor: number;
   /** Whether full ranges of 2 MiB are joined to large pages afterwards. */

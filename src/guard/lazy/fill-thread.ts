@@ -8,7 +8,7 @@ import { HugemendError, messageOf } from "../../errors.js";
 import { clearWakeUp, waitReadable } from "../../linux/readiness.js";
 import { FillError } from "../../recovery/page-fill.js";
 import type { FillThreadData, FromFiller, ToFiller } from "./fill-messages.js";
-import { FillRound } from "./fill-round.js";
+import { FillRound, MemoryIsShort } from "./fill-round.js";
 
 /** After trouble a replacement rests this long, in milliseconds: what it lacks may come. */
 const REST_MS = 100;
@@ -46,6 +46,7 @@ function takeWord(): void {
 }
 
 function drop(round: FillRound): void {
+  round.close();
   rounds.splice(rounds.indexOf(round), 1);
   resting.delete(round);
 }
@@ -60,7 +61,7 @@ function attempt(round: FillRound, action: () => void): void {
       drop(round);
       return say({ kind: "vanished", id });
     }
-    resting.set(round, performance.now() + REST_MS);
+    if (!(error instanceof MemoryIsShort)) resting.set(round, performance.now() + REST_MS);
     const code = error instanceof HugemendError ? error.code : "HM_INTERNAL";
     say({ kind: "trouble", id, code, message: messageOf(error) });
   }

@@ -1,8 +1,8 @@
 /** All replacements of one VM that are being filled, and those that are full but not yet closed up. */
 
-import type { Hva } from "../../linux/address.js";
 import { hugePageChoice } from "../../linux/collapse.js";
 import { closeDescriptor } from "../../linux/pidfd.js";
+import { wakeAll } from "../../linux/userfaultfd-fill.js";
 import type { PageSource } from "../../recovery/large-page-reader.js";
 import { lostNow } from "../../recovery/lost-now.js";
 import type { OverlayIdentity } from "../../recovery/overlay-name.js";
@@ -80,12 +80,9 @@ export class LazyFills {
     return [...this.#entries.values(), ...this.#filled].map(({ spare }) => spare.theirs);
   }
 
-  /** @returns whether an address lies in a replacement that is being filled */
-  covers(address: Hva): boolean {
-    for (const { page } of this.#entries.values()) {
-      if (address >= page.base && address < page.base + BigInt(page.size)) return true;
-    }
-    return false;
+  /** Whether anything is being filled. */
+  get any(): boolean {
+    return this.#entries.size > 0;
   }
 
   /** Begins to serve at once, on this thread, and to fill, on another. Never throws: faults must not wait for a reason. */
@@ -95,6 +92,8 @@ export class LazyFills {
     const job = jobOf(filling);
     const entry: Entry = { ...filling, local: undefined };
     this.#entries.set(id, entry);
+    // Whoever touched it while it moved has told so before anybody served.
+    wakeAll(job.userfaultfd, job.base, job.source.size);
     entry.local = new LocalFill(job, (error) => this.#localTrouble(id, error));
     // Starting a thread takes this one some milliseconds, for which whoever comes right now would wait.
     setTimeout(() => this.#handOver(id, job), HAND_OVER_MS);
@@ -108,7 +107,7 @@ export class LazyFills {
     const collapse = choice !== undefined && choice !== "never";
     const chosen = entry.onlyTouched ? 0 : this.#policy.fillRate;
     const rate = this.#hurrying ? Number.POSITIVE_INFINITY : chosen;
-    const order = { id, job, processDescriptor: this.#processDescriptor, rate, collapse };
+    const order = { id, job, pid: this.#pid, processDescriptor: this.#processDescriptor, rate, collapse };
     try {
       this.#client ??= new FillClient({
         told: (message) => this.#hear(message),

@@ -3,10 +3,13 @@
 import { closeSync } from "node:fs";
 import type { Trigger } from "../../ledger/events.js";
 import type { Hva } from "../../linux/address.js";
+import { watchReadable } from "../../linux/native.js";
+import { readMessages } from "../../linux/userfaultfd-fill.js";
 import type { LargePage } from "../../recovery/large-page.js";
 import { placeSpare } from "../../recovery/lazy-swap.js";
 import type { Spare } from "../../recovery/spare.js";
 import type { HeldThread } from "../../tracee/held-thread.js";
+import { hasThreadAdrift } from "../../tracee/remote-calls.js";
 import type { GuardContext } from "../guard-context.js";
 import { openBacking } from "../open-backing.js";
 import { discardSpare, prepareSpares } from "../prepare-spares.js";
@@ -14,6 +17,7 @@ import { recordIntent } from "../record-intent.js";
 import { restoreBusHandler } from "../release.js";
 import type { Replaced } from "../replaced.js";
 import { tellTrouble } from "../tell-trouble.js";
+import type { Filling } from "./lazy-fills.js";
 
 /** Why, and since when. */
 export interface LazyCourse {
@@ -50,6 +54,13 @@ export function replaceLazily(
     });
     restoreBusHandler(guard, remote, forced);
   } catch (error) {
+    if (lost === undefined && hasThreadAdrift(guard.pid)) {
+      guard.spares.leave(spare);
+      const { base, size, offset, device, inode } = page;
+      const filling = { page: { base, size, offset, device, inode }, spare, source, since, onlyTouched };
+      fillIfMoved(guard, filling);
+      throw error;
+    }
     if (lost === undefined) {
       closeSync(file);
       if (spare.spoiled) discardSpare(guard, guard.spares, spare);
@@ -71,4 +82,14 @@ export function replaceLazily(
     guard.later(() => prepareSpares(guard));
   };
   return { fill: "lazy", lost, bytes: 0, begin };
+}
+
+/** A thread that has not come back may still move the region; it waits in that call until the message is taken, and others for their pages. */
+function fillIfMoved(guard: GuardContext, filling: Filling): void {
+  const { userfaultfd } = filling.spare;
+  const stop = watchReadable(userfaultfd, () => {
+    if (!readMessages(userfaultfd).some(({ kind }) => kind === "remap")) return;
+    stop();
+    guard.fills.start(filling);
+  });
 }

@@ -37,10 +37,18 @@ export class FrameWatch implements Disposable {
   #closed = false;
   #lastSweep = 0;
 
-  /** @param found told of poisoned large pages that a search has found, by the address of their first byte */
-  constructor(pid: number, found: (base: Hva) => void) {
+  readonly #searched: (what: "begun" | "done") => void;
+  /** Whether a page could not be looked at in this search. */
+  #unsure = false;
+
+  /**
+   * @param found told of poisoned large pages that a search has found, by the address of their first byte
+   * @param searched told when a search begins, and when it has looked at every large page
+   */
+  constructor(pid: number, found: (base: Hva) => void, searched: (what: "begun" | "done") => void) {
     this.#pid = pid;
     this.#found = found;
+    this.#searched = searched;
   }
 
   /** Begins; what fits into the first slice is known when this returns. */
@@ -67,10 +75,13 @@ export class FrameWatch implements Disposable {
   search(): void {
     if (this.#searchWanted) return;
     this.#searchWanted = true;
-    this.#begin(() => {
+    this.#begin(async () => {
       // A report that comes from now on may be for a page that was passed already.
       this.#searchWanted = false;
-      return this.#sweep(SLICE_MS, (base, mapping) => this.#probe(base, mapping));
+      this.#unsure = false;
+      this.#searched("begun");
+      await this.#sweep(SLICE_MS, (base, mapping) => this.#probe(base, mapping));
+      if (!this.#unsure && !this.#closed) this.#searched("done");
     });
   }
 
@@ -128,6 +139,7 @@ export class FrameWatch implements Disposable {
       file = openSync(mapFilesPath(this.#pid, mapping), "r");
     } catch {
       // Split by a recovery in the meantime: search again, with the mappings as they are now.
+      this.#unsure = true;
       return this.search();
     }
     try {

@@ -31,8 +31,14 @@ export class UntouchedErrors implements Disposable {
   /** At most one entry for each large page of the VM. */
   readonly #waiting = new Map<Hva, number>();
   readonly #bad = new BadFrames();
-  /** Whether every error so far was reported to us, and found its large page. */
+  /** Whether every error so far was reported to us and found its large page, or was found by a search. */
   #complete = false;
+  /** Large pages that a search has found: what is bad in them was not reported. */
+  readonly #unreported = new Set<Hva>();
+  /** Reports that were missed, or were of no large page that is known: most are of other memory of the host. */
+  #misses = 0;
+  #missesBeforeSearch = 0;
+  #listening = false;
   #reports: ErrorReports | undefined;
   #searchSoon: NodeJS.Timeout | undefined;
   #unknownSince = 0;
@@ -41,7 +47,14 @@ export class UntouchedErrors implements Disposable {
   /** @param wake called when there is something to take */
   constructor(pid: number, wake: () => void) {
     this.#wake = wake;
-    this.#frames = new FrameWatch(pid, (base) => this.#add(base, this.#unknownSince || performance.now()));
+    this.#frames = new FrameWatch(
+      pid,
+      (base) => {
+        this.#unreported.add(base);
+        this.#add(base, this.#unknownSince || performance.now());
+      },
+      (what) => this.#searched(what),
+    );
   }
 
   /**
@@ -64,11 +77,13 @@ export class UntouchedErrors implements Disposable {
       },
       missed: () => this.#missed(),
       ended: () => {
+        this.#listening = false;
         this.#complete = false;
         ended(noReports);
       },
     });
-    this.#complete = this.#reports.source !== "none";
+    this.#listening = this.#reports.source !== "none";
+    this.#complete = this.#listening;
     // What was reported before we listened is in the memory itself: see docs/decisions/.
     if (hasBadMemory()) this.#missed();
     return this.#reports.source === "none" ? [noReports] : [];
@@ -78,7 +93,7 @@ export class UntouchedErrors implements Disposable {
   badIn({ base, size }: LargePage): number[] {
     // The last of several may be on its way.
     this.#reports?.drain();
-    return this.#complete ? this.#bad.in(base, size) : [];
+    return this.#complete && !this.#unreported.has(base) ? this.#bad.in(base, size) : [];
   }
 
   /** Takes the page that has waited longest; undefined if there is none. */
@@ -102,8 +117,15 @@ export class UntouchedErrors implements Disposable {
   }
 
   #missed(): void {
+    this.#misses += 1;
     this.#complete = false;
     this.#searchLater();
+  }
+
+  /** The kernel unmaps a poisoned large page, so a search that began after a report finds what that was for. */
+  #searched(what: "begun" | "done"): void {
+    if (what === "begun") this.#missesBeforeSearch = this.#misses;
+    else if (this.#misses === this.#missesBeforeSearch) this.#complete = this.#listening;
   }
 
   #searchLater(): void {

@@ -1,0 +1,57 @@
+/**
+ * A process that stands still as a whole in the middle of a recovery: the thread that was borrowed does not come back in time, and makes its
+ * call later, when the guard has given up long ago.
+ */
+
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { FrozenGroup } from "../framework/frozen-group.js";
+import { GuardProcess } from "../framework/guard-process.js";
+import { assertUntouched } from "../framework/process-state.js";
+import { RamVictim } from "../framework/ram-victim.js";
+import { TemporaryFolder } from "../framework/temporary-folder.js";
+
+const LOST = 4096;
+/** Longer than the guard waits for a thread (tracee/stop-wait.ts). */
+const FROZEN_MS = 6500;
+
+/** Before the call that moves the replacement into place it is never made: then all of the large page is lost, as without a guard. */
+const cases = [
+  { fill: "eager", step: "planned", lost: 512 },
+  { fill: "eager", step: "tagged", lost: 1 },
+  { fill: "lazy", step: "bad-found", lost: 1 },
+  { fill: "lazy", step: "lazy-lost-marked", lost: 1 },
+] as const;
+
+describe("a process that is frozen during a recovery", () => {
+  for (const { fill, step, lost } of cases) {
+    it(`has no wrong byte, and loses no more than without a guard: ${fill}, at "${step}"`, async () => {
+      await using group = new FrozenGroup();
+      await using ram = await RamVictim.start(4);
+      using ledger = new TemporaryFolder();
+      const input = { pid: ram.pid, ledger: ledger.path, lost: [LOST], fill };
+      await using guard = await GuardProcess.start({ ...input, blockAt: { step, ms: 400 } });
+      group.add(ram.pid);
+      // Another thread that lives, so that there is one to borrow afterwards.
+      await ram.victim.ask("hammer 1");
+      await ram.poison(1);
+      await sleep(200);
+      group.freeze();
+      await sleep(FROZEN_MS);
+      group.thaw();
+      await sleep(2000);
+      assert.equal((await ram.victim.counts("calm"))["corrupt"], 0);
+      await ram.check(0);
+      // Replaced late, or not at all: never a wrong byte.
+      await ram.check(1, lost);
+      await guard.stop();
+      await ram.check(1, lost);
+      await using heir = await GuardProcess.start(input);
+      await ram.poison(2);
+      await ram.checkAll({ 1: 1, 2: 1 });
+      await heir.stop();
+      await assertUntouched(ram.pid);
+    });
+  }
+});
