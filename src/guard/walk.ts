@@ -19,8 +19,9 @@ export class Walk {
   readonly #chores: (() => Promise<void>)[] = [];
   #resetSeen = false;
   #resetMissed = false;
-  /** Heals that come when everything is filled. */
+  /** Heals that come when everything is filled, and those whose time has come. */
   #deferred = 0;
+  readonly #due: ((guard: GuardContext) => Promise<void>)[] = [];
   #walking: Promise<void> = Promise.resolve();
   #busy = false;
   #ending = false;
@@ -79,47 +80,45 @@ export class Walk {
     this.wake();
   }
 
-  /**
-   * One error at a time: the second of two threads at the same page finds it replaced already. Threads that stand come first,
-   * and a reset of the guest last, so that everything that was lost before it comes back with it.
-   */
+  /** One thing at a time: the second of two threads at the same page finds it replaced already. */
   async #walk(): Promise<void> {
     this.#busy = true;
     try {
-      for (;;) {
-        const stopped = this.#queue.shift();
-        const reported = stopped === undefined ? this.#untouched.take() : undefined;
-        const idle = stopped === undefined && reported === undefined;
-        const filled = idle ? this.context.fills.take() : undefined;
-        const chore = idle && filled === undefined ? this.#chores.shift() : undefined;
-        if (stopped !== undefined) await handleMemoryError(this.context, stopped);
-        else if (reported !== undefined) await handleReport(this.context, reported);
-        else if (filled !== undefined) finishFill(this.context, filled);
-        else if (chore !== undefined) await chore();
-        else if (this.#resetSeen || this.#resetMissed) await this.#heal();
-        else return;
-      }
+      for (let work = this.#next(); work !== undefined; work = this.#next()) await work();
     } finally {
       this.#busy = false;
     }
   }
 
+  /** Threads that stand come first, and a reset of the guest last, so that everything that was lost before it comes back with it. */
+  #next(): (() => Promise<void> | void) | undefined {
+    const { fills } = this.context;
+    const stopped = this.#queue.shift();
+    if (stopped !== undefined) return () => handleMemoryError(this.context, stopped);
+    const reported = this.#untouched.take();
+    if (reported !== undefined) return () => handleReport(this.context, reported);
+    const heal = this.#due.shift();
+    if (heal !== undefined) return () => heal(this.context);
+    // A page that is about to come back is not given back before.
+    const filled = this.#deferred === 0 ? fills.take() : undefined;
+    if (filled !== undefined) return () => finishFill(this.context, filled);
+    const chore = this.#chores.shift();
+    if (chore !== undefined) return chore;
+    return this.#resetSeen || this.#resetMissed ? () => this.#heal() : undefined;
+  }
+
   async #heal(): Promise<void> {
-    const seen = this.#resetSeen;
+    const heal = this.#resetSeen ? healAfterReset : healAfterMissedReset;
     // The one takes care of what the other would find.
     this.#resetSeen = false;
     this.#resetMissed = false;
-    if (this.context.fills.any && !this.#ending) return this.#healWhenFilled(seen);
-    await (seen ? healAfterReset : healAfterMissedReset)(this.context);
-  }
-
-  /** What is not there yet cannot be copied. Whoever stops at an error meanwhile need not wait for that. */
-  #healWhenFilled(seen: boolean): void {
+    const { fills } = this.context;
+    if (!fills.any || this.#ending) return await heal(this.context);
+    // What is not there yet cannot be copied. Whoever stops at an error meanwhile need not wait for that.
     this.#deferred += 1;
-    void this.context.fills.finishAll().then(() => {
+    void fills.finishAll().then(() => {
       this.#deferred -= 1;
-      if (seen) this.#resetSeen = true;
-      else this.#resetMissed = true;
+      this.#due.push(heal);
       this.wake();
     });
   }

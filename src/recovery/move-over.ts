@@ -20,9 +20,10 @@ export function moveOver(
   meanwhile: () => void = () => {},
 ): void {
   const flags = mapping.MREMAP_MAYMOVE | mapping.MREMAP_FIXED;
-  // SAFETY: `base` is one whole large page of the mapping it was classified in, and no thread of the tracee changes QEMU's RAM
-  // mappings while it runs a guest. One call under the kernel's mmap lock: if we die, it has happened or it has not. Of a region that a
-  // userfaultfd watches the thread may wait in it for the message to be taken, which the next guard does first of all.
+  // SAFETY: `base` is one whole large page of the mapping it was classified in, and no thread of the tracee changes QEMU's RAM mappings while
+  // it runs a guest. What the kernel refuses it refuses before it unmaps the page (mm/mremap.c mremap_to), but for small allocations of its
+  // own, which it does not let fail. One call under its mmap lock: if we die, it has happened or it has not. Of a region that a userfaultfd
+  // watches the thread may wait in it for the message to be taken, which the next guard does first of all.
   const moved = remote.callMeanwhile(meanwhile, "mremap", start, size, size, flags, page.base);
   if (moved === page.base) return;
   throw new RecoveryError("HM_SWAP_ELSEWHERE", "The kernel moved the replacement to another place");
