@@ -31,6 +31,8 @@ export interface GuardComponents {
   readonly telling: LossTelling;
   /** What earlier guards have left, from the ledger. */
   readonly left: LeftPages;
+  /** Serves whoever waits for a page while the guard attaches. */
+  readonly meanwhile: () => void;
   readonly trial?: GuardTrial | undefined;
 }
 
@@ -66,7 +68,7 @@ type Opened = { -readonly [Key in keyof Held]?: Held[Key] };
  * @throws TraceeError, LinuxError, GuardError: nothing is traced, or ends being traced with this process
  */
 export function attach(
-  { journal, telling }: GuardComponents,
+  { journal, meanwhile, telling }: GuardComponents,
   { pid, startTime }: GuardedProcess,
   wake: () => void,
 ): Attached {
@@ -91,7 +93,7 @@ export function attach(
     const tracee = Tracee.attach(pid);
     opened.tracee = tracee;
     refuseSuccessor(pid, startTime);
-    const inventory = takeInventory(tracee);
+    const inventory = takeInventory(tracee, meanwhile);
     const killPolicy = new KillPolicy(tracee);
     opened.killPolicy = killPolicy;
     // Where every recovery is refused, early warnings are all that QEMU can get.

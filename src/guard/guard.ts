@@ -4,10 +4,12 @@
 
 import { closeDescriptor } from "../linux/pidfd.js";
 import type { BusError } from "../linux/signal-info.js";
+import { hasThreadAdrift } from "../tracee/adrift.js";
 import type { GoneReason } from "../tracee/tracee.js";
 import { attach, type GuardComponents, type GuardedProcess, letGo } from "./attach.js";
 import { createContext } from "./create-context.js";
 import type { GuardContext, GuardPolicy } from "./guard-context.js";
+import { resetWasMissed } from "./heal-after-reset.js";
 import type { KillPolicy } from "./kill-policy.js";
 import { finishLeft } from "./lazy/finish-fill.js";
 import { adoptFills } from "./lazy/left-fills.js";
@@ -89,7 +91,7 @@ export class Guard {
       for (const warning of warnings) journal.tell(warning);
       sharers.announce((names) => tellSharers(journal, pid, names));
       guard = started;
-      adoptFills(guard.#context, inventory.placed, left);
+      adoptFills(guard.#context, [...inventory.placed, ...inventory.torn], left);
       prepareFirstSpares(guard.#context);
       tellState(guard.#context, inventory, ram);
       // Threads that could not be stopped at the start.
@@ -142,15 +144,13 @@ export class Guard {
    * @param then called right afterwards, before any other work begins
    */
   finishHeals(left: LeftPages, then: () => void): void {
-    const heal = (): void =>
-      this.#walk.later(async () => {
-        await finishHeals(this.#context, left);
-        then();
-      });
-    const { fills } = this.#context;
+    const context = this.#context;
+    const heal = (): Promise<void> => finishHeals(context, left);
+    if (!context.fills.any) return this.#walk.later(() => heal().then(then));
     // What is not there yet cannot be copied. Whoever stops at an error meanwhile need not wait for that.
-    if (fills.any) void fills.finishAll().then(heal);
-    else heal();
+    this.#walk.later(async () => then());
+    if (left.openHeals.length > 0 || resetWasMissed(context))
+      void context.fills.finishAll().then(() => this.#walk.later(heal));
   }
 
   async #gone(reason: GoneReason): Promise<void> {
@@ -172,6 +172,7 @@ export class Guard {
     this.#untouched[Symbol.dispose]();
     // What stops from now on is let go below.
     await this.#walk.end();
+    if (hasThreadAdrift(this.#context.pid)) this.#context.tracee.allHome();
     this.#killPolicy.restore();
     removeSpares(this.#context);
     this.#walk.bounce();

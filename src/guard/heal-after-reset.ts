@@ -25,11 +25,21 @@ export async function healAfterReset(guard: GuardContext): Promise<void> {
   }
 }
 
-/** Nobody has told, but the guest may have been reset. Never throws either. */
+/** Whether the guest was reset and nobody has told. Never throws. */
+export function resetWasMissed(guard: GuardContext): boolean {
+  try {
+    if (!guard.replaced.anyPending) return false;
+    return findMissedResets(guard, readOverlays(guard.pid).placed).length > 0;
+  } catch (error) {
+    tellHealFailure(guard, error);
+    return false;
+  }
+}
+
+/** The same as {@link healAfterReset} for such a reset. Never throws either. */
 export async function healAfterMissedReset(guard: GuardContext): Promise<void> {
   try {
-    if (!guard.replaced.anyPending) return;
-    if (findMissedResets(guard, readOverlays(guard.pid).placed).length === 0) return;
+    if (!resetWasMissed(guard)) return;
     guard.refused.clear();
     await guard.fills.finishAll();
     await putLargePagesBack(guard, findMissedResets(guard, readOverlays(guard.pid).placed));

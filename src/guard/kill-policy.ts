@@ -11,6 +11,7 @@
 import { wantsErrorsLate } from "../linux/procfs/stat.js";
 import { isGone, RemoteCallError, type RemoteCalls } from "../tracee/remote-calls.js";
 import type { Tracee } from "../tracee/tracee.js";
+import { TraceeError } from "../tracee/tracee-error.js";
 
 // include/uapi/linux/prctl.h
 const PR_MCE_KILL = 33;
@@ -41,7 +42,7 @@ export class KillPolicy {
   begin(wanted: boolean): void {
     this.#wanted = wanted;
     if (wanted) this.again();
-    else unlessGone(() => this.#undoLeft());
+    else unlessStuck(() => this.#undoLeft());
   }
 
   #undoLeft(): void {
@@ -51,7 +52,7 @@ export class KillPolicy {
 
   /** The same, if it is wanted, for those that could not be stopped before. */
   again(): void {
-    if (this.#wanted) unlessGone(() => this.#postponeUnseen());
+    if (this.#wanted) unlessStuck(() => this.#postponeUnseen());
   }
 
   #postponeUnseen(): void {
@@ -67,7 +68,7 @@ export class KillPolicy {
 
   /** Makes every thread "early" again that was, and those they have created meanwhile. */
   restore(): void {
-    if (this.#seen.size > 0) unlessGone(() => this.#restoreAll());
+    if (this.#seen.size > 0) unlessStuck(() => this.#restoreAll());
   }
 
   #restoreAll(): void {
@@ -103,15 +104,20 @@ export class KillPolicy {
   }
 }
 
-function unlessGone(work: () => void): void {
+function unlessStuck(work: () => void): void {
   try {
     work();
   } catch (error) {
-    if (!isGone(error)) throw error;
+    // Frozen threads keep their policy: the next guard gives it back.
+    if (!isGone(error) && !isStuck(error)) throw error;
   }
 }
 
 function setPolicy(remote: RemoteCalls, policy: number): void {
   // SAFETY: decides when the kernel tells of errors, never whether: a touch always does. If we die, the next guard gives it back.
   remote.call("prctl", PR_MCE_KILL, PR_MCE_KILL_SET, policy, 0, 0);
+}
+
+function isStuck(error: unknown): boolean {
+  return error instanceof TraceeError && error.code === "HM_TRACEE_STUCK";
 }

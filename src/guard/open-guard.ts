@@ -54,11 +54,11 @@ export async function openGuard(options: OpenGuardOptions): Promise<Guard> {
   const { pid } = options;
   const { startTime } = readLiving(pid);
   refuseOthers(pid);
-  refuseExempt(pid);
-  if (options.poisonWith === "hwpoison") refuseWithoutPoison();
   const pretendBad = options.trial?.pretendBad ?? [];
   using early = new EarlyFills(pid, pretendBad);
   try {
+    refuseExempt(pid);
+    if (options.poisonWith === "hwpoison") refuseWithoutPoison();
     return await prepareGuard(options, startTime, early);
   } catch (error) {
     early[Symbol.dispose]();
@@ -89,10 +89,9 @@ async function prepareGuard(options: OpenGuardOptions, startTime: bigint, early:
       });
       if (telling.warning !== undefined) journal.tell(telling.warning);
       if (telling.route === "monitor") await vm?.lookAgain();
-      // The guard takes the fills over, and wakes all who wait.
-      early[Symbol.dispose]();
+      const meanwhile = (): void => early.serve();
       const guard = Guard.start(
-        { journal, vm, telling, left: before, trial: options.trial },
+        { journal, vm, telling, left: before, meanwhile, trial: options.trial },
         { pid, startTime },
         {
           quiesce: options.quiesce,
@@ -103,6 +102,8 @@ async function prepareGuard(options: OpenGuardOptions, startTime: bigint, early:
           giveBack: options.giveBack ?? false,
         },
       );
+      // The guard has taken the fills over, and woken all who wait.
+      early[Symbol.dispose]();
       // Large pages first: a VM that stands already needs no second pause, and the guest never meets what is lost no more.
       guard.finishHeals(before, () => {
         if (before.openPause !== null && vm !== undefined) void endLeftPause(vm, journal);

@@ -3,7 +3,7 @@
 import { readOverlays } from "../recovery/classify.js";
 import { memoryNeeded } from "../recovery/plan.js";
 import type { PopulatedSpare } from "../recovery/populated-spare.js";
-import { hasThreadAdrift } from "../tracee/remote-calls.js";
+import { hasThreadAdrift } from "../tracee/adrift.js";
 import type { GuardContext } from "./guard-context.js";
 import type { AnySpare, Spares } from "./spares.js";
 import { removeLeftovers } from "./takeover.js";

@@ -7,6 +7,7 @@ import { signal } from "../linux/signals.js";
 import { type FoundOverlays, type PlacedOverlay, readOverlays } from "../recovery/classify.js";
 import { readLeftovers } from "../recovery/leftovers.js";
 import { TAG_SIZE } from "../recovery/spare-tag.js";
+import { adriftError } from "../tracee/adrift.js";
 import type { RemoteCalls } from "../tracee/remote-calls.js";
 import { readSignalHandler } from "../tracee/signal-handler.js";
 import { Tracee } from "../tracee/tracee.js";
@@ -16,6 +17,8 @@ import type { BusMask } from "./bus-masks.js";
 export interface Inventory {
   /** Overlays that stand in their large page's place. */
   readonly placed: readonly PlacedOverlay[];
+  /** Unfinished ones of which a part is left. */
+  readonly torn: readonly PlacedOverlay[];
   /** What a dead guard had left beside, and is gone now: mappings and descriptors. */
   readonly removed: number;
   /** QEMU's SIGBUS handler; undefined if it has none. */
@@ -27,9 +30,10 @@ export interface Inventory {
 /**
  * Looks around, and removes what a guard that died before its swap left behind.
  *
- * @throws TraceeError, LinuxError
+ * @param meanwhile done again and again while a thread is waited for
+ * @throws TraceeError, LinuxError; HM_TRACEE_STUCK if a thread that a dead guard had borrowed may still make a call
  */
-export function takeInventory(tracee: Tracee): Inventory {
+export function takeInventory(tracee: Tracee, meanwhile: () => void = () => {}): Inventory {
   const { pid } = tracee;
   const found = readOverlays(pid);
   const caught = hasSignal(readStatus(pid).sigCgt, signal.SIGBUS);
@@ -38,7 +42,9 @@ export function takeInventory(tracee: Tracee): Inventory {
     tracee.threadIds.map((tid) => [tid, busMaskOf(pid, tid) ?? "open"]),
   );
   if (found.stray.length === 0 && leftoversBeside(pid, found).length === 0 && !caught)
-    return { placed: found.placed, removed: 0, busHandler: undefined, busMasks };
+    return { placed: found.placed, torn: found.torn, removed: 0, busHandler: undefined, busMasks };
+  const left = found.stray.length > 0 || leftoversBeside(pid, found).length > 0;
+  if (left && !tracee.allHome(meanwhile)) throw adriftError(pid);
   return tracee.withAny((remote) => {
     const busHandler = caught ? readSignalHandler(remote, signal.SIGBUS) : undefined;
     return { ...removeLeftovers(remote, found), busHandler, busMasks };
@@ -54,11 +60,11 @@ export function takeInventory(tracee: Tracee): Inventory {
 export function removeLeftovers(
   remote: RemoteCalls,
   found: FoundOverlays,
-): Pick<Inventory, "placed" | "removed"> {
+): Pick<Inventory, "placed" | "torn" | "removed"> {
   const { pid } = remote;
   for (const { start, size, spare } of found.stray) {
-    // SAFETY: a region that waits behind its tag. The thread a dead guard had borrowed may still be about to move it: now it cannot, or it has
-    // been quicker. Which, is looked at before the tag goes: a region in place without one would be lost sight of.
+    // SAFETY: a region that waits behind its tag. All threads were seen at home, so none is about to move it; one may have done so since it was
+    // found, which is looked at before the tag goes: a region in place without one would be lost sight of.
     if (spare && size > BigInt(TAG_SIZE))
       remote.call("munmap", start + BigInt(TAG_SIZE), size - BigInt(TAG_SIZE));
   }
@@ -72,7 +78,7 @@ export function removeLeftovers(
     // SAFETY: name or features say that a guard made it; placed overlays hold their own reference, markers outlive theirs.
     remote.call("close", fd);
   }
-  return { placed: now.placed, removed: now.stray.length + leaked.length };
+  return { placed: now.placed, torn: now.torn, removed: now.stray.length + leaked.length };
 }
 
 /** Comes back for a moment, to close what had to stay open when the VM was let go. If it cannot, the next guard does it. */
@@ -89,8 +95,8 @@ export function tidyUp(pid: number): void {
   }
 }
 
-function leftoversBeside(pid: number, { placed }: FoundOverlays): Descriptor[] {
-  return readLeftovers(pid, new Set(placed.flatMap(({ tag }) => tag?.says.descriptor ?? [])));
+function leftoversBeside(pid: number, { placed, torn }: FoundOverlays): Descriptor[] {
+  return readLeftovers(pid, new Set([...placed, ...torn].flatMap(({ tag }) => tag?.says.descriptor ?? [])));
 }
 
 /**

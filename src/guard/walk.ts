@@ -1,9 +1,10 @@
 /** What a guard has to do, one thing at a time. */
 
 import { BUS_MCEERR_AR, type BusError } from "../linux/signal-info.js";
+import { hasThreadAdrift } from "../tracee/adrift.js";
 import type { HeldThread } from "../tracee/held-thread.js";
 import type { GuardContext, StoppedAtError } from "./guard-context.js";
-import { healAfterMissedReset, healAfterReset } from "./heal-after-reset.js";
+import { healAfterMissedReset, healAfterReset, resetWasMissed } from "./heal-after-reset.js";
 import { finishFill } from "./lazy/finish-fill.js";
 import { handleMemoryError } from "./memory-error.js";
 import { bounceToRepeat } from "./release.js";
@@ -92,7 +93,8 @@ export class Walk {
 
   /** Threads that stand come first, and a reset of the guest last, so that everything that was lost before it comes back with it. */
   #next(): (() => Promise<void> | void) | undefined {
-    const { fills } = this.context;
+    const { fills, pid, tracee } = this.context;
+    if (hasThreadAdrift(pid)) tracee.allHome();
     const stopped = this.#queue.shift();
     if (stopped !== undefined) return () => handleMemoryError(this.context, stopped);
     const reported = this.#untouched.take();
@@ -108,12 +110,14 @@ export class Walk {
   }
 
   async #heal(): Promise<void> {
-    const heal = this.#resetSeen ? healAfterReset : healAfterMissedReset;
+    const seen = this.#resetSeen;
+    const heal = seen ? healAfterReset : healAfterMissedReset;
     // The one takes care of what the other would find.
     this.#resetSeen = false;
     this.#resetMissed = false;
     const { fills } = this.context;
-    if (!fills.any || this.#ending) return await heal(this.context);
+    if (!fills.any) return await heal(this.context);
+    if (!seen && !resetWasMissed(this.context)) return;
     // What is not there yet cannot be copied. Whoever stops at an error meanwhile need not wait for that.
     this.#deferred += 1;
     void fills.finishAll().then(() => {
@@ -137,8 +141,10 @@ export class Walk {
     this.#ending = true;
     this.bounce();
     await this.#walking;
-    if (this.#deferred > 0) await this.context.fills.finishAll();
-    await this.#walking;
+    while (this.#deferred > 0) {
+      await this.context.fills.finishAll();
+      await this.#walking;
+    }
     this.#left = true;
   }
 }

@@ -84,6 +84,8 @@ export interface StrayRange {
 /** Overlays in place, and those that a guard left beside when it died before the swap. */
 export interface FoundOverlays {
   readonly placed: readonly PlacedOverlay[];
+  /** Lazy ones that are not full yet, of which only a part is still mapped: they are filled, and no more. */
+  readonly torn: readonly PlacedOverlay[];
   readonly stray: readonly StrayRange[];
 }
 
@@ -93,13 +95,17 @@ export function findOverlays(
   tagOf: (mapping: Mapping) => SpareTag | undefined = () => undefined,
 ): FoundOverlays {
   const placed: PlacedOverlay[] = [];
+  const torn: PlacedOverlay[] = [];
   const stray: StrayRange[] = [];
   mappings.forEach((mapping, index) => {
     if (isTagPath(mapping.path)) {
       const says = tagOf(mapping);
       const inPlace = says === undefined ? undefined : anonymousAt(mappings, says);
+      const part = says === undefined || inPlace !== undefined ? undefined : partOf(mappings, says);
       if (says?.page && inPlace !== undefined)
         placed.push({ overlay: says.page, mapping: inPlace, tag: { mapping, says } });
+      else if (says?.page && part !== undefined)
+        torn.push({ overlay: says.page, mapping: part, tag: { mapping, says } });
       else stray.push(spareRange(mapping, mappings[index + 1], says));
       return;
     }
@@ -109,7 +115,7 @@ export function findOverlays(
     if (inPlace) placed.push({ overlay, mapping });
     else stray.push({ start: mapping.start, size: mapping.end - mapping.start, spare: false });
   });
-  return { placed, stray };
+  return { placed, torn, stray };
 }
 
 /** @returns overlays in a process now @throws LinuxError */
@@ -131,6 +137,13 @@ function anonymousAt(mappings: readonly Mapping[], { page }: SpareTag): Mapping 
     if (at >= end) return { ...first, start: page.base, end };
   }
   return undefined;
+}
+
+/** @returns a part of an unfinished lazy replacement, of which the rest is no longer mapped */
+function partOf(mappings: readonly Mapping[], { page, descriptor }: SpareTag): Mapping | undefined {
+  if (page === null || descriptor === null) return undefined;
+  const end = page.base + BigInt(page.size);
+  return mappings.find((one) => one.start < end && one.end > page.base && isAnonymous(one));
 }
 
 /** Whether it may be a part of a replacement out of a spare. */

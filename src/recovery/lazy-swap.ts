@@ -61,7 +61,7 @@ export function placeSpare(remote: RemoteCalls, init: LazySwapInit): number[] {
   // The call waits until the message of the move was taken, so that nobody fills in between (fs/userfaultfd.c mremap_userfaultfd_complete).
   const takeMessage = (): void => {
     onStep("moving");
-    readMessages(spare.userfaultfd);
+    if (readMessages(spare.userfaultfd).some(({ kind }) => kind === "remap")) spare.moved = true;
   };
   markLost(spare, lost);
   onStep("lazy-lost-marked");

@@ -79,6 +79,11 @@ export class PageFill {
     return this.#missing === 0;
   }
 
+  /** Whether somebody's page could not be put in place yet. */
+  get someoneWaits(): boolean {
+    return this.#waiting.size > 0;
+  }
+
   /** Offsets of the lost 4 KiB found so far, ascending. */
   get lost(): number[] {
     return [...this.#lost].sort((left, right) => left - right);

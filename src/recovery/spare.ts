@@ -31,6 +31,8 @@ export class Spare {
   readonly theirs: number;
   /** Whether it holds something of a page already: then it can only be used for that one page. */
   spoiled = false;
+  /** Whether the kernel has told that it is in its place. */
+  moved = false;
 
   private constructor(region: SpareRegion, userfaultfd: number, theirs: number) {
     this.region = region;

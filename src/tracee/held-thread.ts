@@ -1,3 +1,4 @@
+import { refuseAdrift } from "./adrift.js";
 import type { CallWatch, EnteredCall } from "./call-watch.js";
 import type { Gadgets } from "./gadgets.js";
 import { RemoteCalls } from "./remote-calls.js";
@@ -46,6 +47,8 @@ export class HeldThread {
    */
   borrow(): RemoteCalls {
     this.#refuseReleased();
+    // While it still has its signal.
+    refuseAdrift(this.pid);
     this.#pendingSignal = 0;
     return RemoteCalls.enter(this.pid, this.tid, this.#gadgets);
   }

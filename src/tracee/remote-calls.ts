@@ -15,6 +15,7 @@ import * as ptrace from "../linux/ptrace.js";
 import { maskAllBut, signal } from "../linux/signals.js";
 import type { ThreadEvent } from "../linux/wait.js";
 import { ptraceEvent, type WaitStatus } from "../linux/wait-status.js";
+import { noteAdrift, refuseAdrift } from "./adrift.js";
 import type { Gadgets } from "./gadgets.js";
 import { nextStop } from "./stop-wait.js";
 import { TraceeError } from "./tracee-error.js";
@@ -28,18 +29,6 @@ export class RemoteCallError extends TraceeError {
     super("HM_REMOTE_CALL", `${call} failed in the traced process`, { present: errnoName(errno) });
     this.errno = errno;
   }
-}
-
-/** Processes in which a thread has not come back from a remote call in time: it may still make that call, whenever it runs again. */
-const adrift = new Set<number>();
-
-/**
- * Whether memory of ours in a process must stay where it is: a call that names it may still come.
- *
- * @param pid the process
- */
-export function hasThreadAdrift(pid: number): boolean {
-  return adrift.has(pid);
 }
 
 /** Bytes below the signal frame for arguments passed by address. */
@@ -127,6 +116,7 @@ export class RemoteCalls implements Disposable {
    * @param meanwhile done again and again until the call returns
    */
   callMeanwhile(meanwhile: () => void, name: SystemCallName, ...words: readonly (bigint | number)[]): bigint {
+    refuseAdrift(this.pid);
     // SAFETY: the registers lead through one system call back to the signal frame; what the call changes is the caller's matter.
     ptrace.writeRegisters(this.tid, this.#registersFor(name, words.map(BigInt)));
     this.#calls += 1;
@@ -186,7 +176,7 @@ export class RemoteCalls implements Disposable {
     try {
       return nextStop(this.tid, meanwhile);
     } catch (error) {
-      if (error instanceof TraceeError && error.code === "HM_TRACEE_STUCK") adrift.add(this.pid);
+      if (error instanceof TraceeError && error.code === "HM_TRACEE_STUCK") noteAdrift(this.pid);
       throw error;
     }
   }

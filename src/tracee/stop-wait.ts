@@ -7,6 +7,8 @@ import { TraceeError } from "./tracee-error.js";
 const DEADLINE_MS = 5000;
 /** Up to here we ask again at once: sleeping would cost more than the wait. Longer than a thread needs to read 2 MiB. */
 const SPIN_MS = 0.6;
+/** If we stood still ourselves (a paused host, memory on its way back from swap), the thread has had no more time than this. */
+const MOST_OF_A_ROUND_MS = 100;
 
 const sleeper = new Int32Array(new SharedArrayBuffer(4));
 
@@ -19,7 +21,8 @@ const sleeper = new Int32Array(new SharedArrayBuffer(4));
  * @throws TraceeError HM_TRACEE_STUCK if nothing happens in time, HM_TRACEE_GONE if the thread is no longer ours
  */
 export function nextStop(tid: number, meanwhile: () => void = () => {}): ThreadEvent {
-  const start = performance.now();
+  let waited = 0;
+  let last = performance.now();
   for (;;) {
     meanwhile();
     const event = pollThread(tid);
@@ -27,7 +30,9 @@ export function nextStop(tid: number, meanwhile: () => void = () => {}): ThreadE
       throw new TraceeError("HM_TRACEE_GONE", `Thread ${tid} is gone`, { expected: "a traced thread" });
     }
     if (event !== "nothing-yet") return event;
-    const waited = performance.now() - start;
+    const now = performance.now();
+    waited += Math.min(now - last, MOST_OF_A_ROUND_MS);
+    last = now;
     if (waited > DEADLINE_MS) {
       throw new TraceeError("HM_TRACEE_STUCK", `Thread ${tid} does not stop`, {
         present: `nothing for ${DEADLINE_MS} ms`,

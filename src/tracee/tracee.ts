@@ -12,6 +12,7 @@ import { type BusError, decodeBusError } from "../linux/signal-info.js";
 import { signal } from "../linux/signals.js";
 import { pollAnyThread, type ThreadEvent } from "../linux/wait.js";
 import { ptraceEvent, type WaitStatus } from "../linux/wait-status.js";
+import { forgetAdrift, isOnItsWay } from "./adrift.js";
 import { seizeAllThreads } from "./attach.js";
 import { borrowable } from "./borrowable.js";
 import { CallWatch, type EnteredCall } from "./call-watch.js";
@@ -41,6 +42,9 @@ const ASK_NEXT_MS = 5;
 const HOLD_LIMIT_MS = 2000;
 /** The same for one that nobody waits for. */
 const HOLD_ONE_LIMIT_MS = 200;
+
+/** How long a thread may take to come home. */
+const HOME_LIMIT_MS = 1000;
 
 type ThreadState = "running" | "held" | "group-stop";
 
@@ -128,20 +132,58 @@ export class Tracee {
   /**
    * Stops one running thread; the others are served meanwhile.
    *
+   * @param meanwhile done again and again: what it may wait for
    * @returns the thread, held; undefined if it cannot be stopped just now, has none of its own code to run, or has ended
    * @throws TraceeError HM_TRACEE_GONE
    */
-  hold(tid: number): HeldThread | undefined {
+  hold(tid: number, meanwhile: () => void = () => {}): HeldThread | undefined {
     if (this.#threads.get(tid) !== "running" || borrowable(this.pid, [tid]).length === 0) return undefined;
     try {
-      return this.#holdFirst([tid], HOLD_ONE_LIMIT_MS);
+      return this.#holdFirst([tid], HOLD_ONE_LIMIT_MS, meanwhile);
     } catch (error) {
       if (error instanceof TraceeError && error.code === "HM_TRACEE_STUCK") return undefined;
       throw error;
     }
   }
 
-  #holdFirst(candidates: number[], limitMs: number): HeldThread {
+  /**
+   * Whether every thread is seen in its own code: stops each for a moment. What is known to be adrift in the process is forgotten then.
+   *
+   * @param meanwhile done again and again: what they may wait for
+   * @returns false as well if one cannot be stopped, or the process has ended. Never throws
+   */
+  allHome(meanwhile: () => void = () => {}): boolean {
+    try {
+      for (const tid of this.threadIds) if (!this.#isHome(tid, meanwhile)) return false;
+    } catch {
+      return false;
+    }
+    forgetAdrift(this.pid);
+    return true;
+  }
+
+  #isHome(tid: number, meanwhile: () => void): boolean {
+    const start = performance.now();
+    while (performance.now() - start < HOME_LIMIT_MS) {
+      // It stands at an error of its own.
+      if (this.#threads.get(tid) === "held") return true;
+      if (this.#threads.get(tid) === "running" && borrowable(this.pid, [tid]).length === 0) return true;
+      const held = this.hold(tid, meanwhile);
+      if (held === undefined) {
+        if (this.#threads.get(tid) === "group-stop") return false;
+        continue;
+      }
+      try {
+        if (!isOnItsWay(this.pid, tid, this.gadgets)) return true;
+      } finally {
+        held.withhold();
+      }
+      pause(1);
+    }
+    return !this.#threads.has(tid);
+  }
+
+  #holdFirst(candidates: number[], limitMs: number, meanwhile: () => void = () => {}): HeldThread {
     const asked = new Set<number>();
     const start = performance.now();
     let askAt = start;
@@ -158,6 +200,7 @@ export class Tracee {
       if (!waiting) askAt = 0;
       const given = performance.now() - start;
       if ((!waiting && candidates.length === 0) || given > limitMs) throw this.#stuck(asked.size, given);
+      meanwhile();
       if (waiting) pause(given);
     }
   }

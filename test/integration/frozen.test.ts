@@ -54,4 +54,33 @@ describe("a process that is frozen during a recovery", () => {
       await assertUntouched(ram.pid);
     });
   }
+
+  it("is left alone by the next guard until the call of the dead one was made", async () => {
+    await using group = new FrozenGroup();
+    await using ram = await RamVictim.start(3);
+    using ledger = new TemporaryFolder();
+    const input = { pid: ram.pid, ledger: ledger.path, lost: [LOST] };
+    {
+      await using guard = await GuardProcess.start({ ...input, blockAt: { step: "tagged", ms: 400 } });
+      group.add(ram.pid);
+      await ram.victim.ask("hammer 1");
+      await ram.poison(1);
+      await sleep(200);
+      group.freeze();
+      assert.equal((await guard.waitFor("refused")).code, "HM_TRACEE_STUCK");
+      await guard.murder();
+    }
+    {
+      // What it would lay out could lie where the call looks for the spare of the dead one.
+      await using heir = GuardProcess.launch(input);
+      assert.notEqual((await heir.child.end()).code, 0);
+      assert.match(heir.child.errors.all.join("\n"), /has not come back/);
+    }
+    group.thaw();
+    await using last = await GuardProcess.start(input);
+    await ram.checkAll({ 1: 1 });
+    assert.equal((await ram.victim.counts("calm"))["corrupt"], 0);
+    await last.stop();
+    await assertUntouched(ram.pid);
+  });
 });

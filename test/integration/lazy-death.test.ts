@@ -85,6 +85,25 @@ describe("a guard that fills lazily and is killed with -9", () => {
     await assertUntouched(ram.pid);
   });
 
+  it("while a part of the replacement is gone: the next one fills the rest", async () => {
+    await using ram = await RamVictim.start(PAGES);
+    using ledger = new TemporaryFolder();
+    const input: DriverInput = { pid: ram.pid, ledger: ledger.path, lost: [LOST], fill: "lazy" };
+    {
+      await using guard = await GuardProcess.start({ ...input, fillRate: 0 });
+      await ram.poison(1);
+      assert.equal(await ram.touch(1, 65536), "ok");
+      assert.equal(await ram.victim.ask("hole 1 12288"), "hole done");
+      await guard.murder();
+    }
+    await untilUntraced(ram.pid);
+    await using heir = await GuardProcess.start(input);
+    for (const offset of [0, 8192, 16384, 1_048_576])
+      assert.equal(await ram.touch(1, offset), "ok", `at ${offset}`);
+    await heir.stop();
+    for (const offset of [8192, 16384, 1_052_672]) assert.equal(await ram.touch(1, offset), "ok");
+  });
+
   it("at random moments, again and again, while a page is filled slowly", async (test) => {
     await using ram = await RamVictim.start(PAGES);
     using ledger = new TemporaryFolder();

@@ -1,6 +1,7 @@
 /** A large page that is replaced first and filled afterwards: nobody ever reads a hole, and at the end nothing is left of how it was done. */
 
 import assert from "node:assert/strict";
+import { truncateSync } from "node:fs";
 import { describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { ledgerPath } from "../../src/ledger/ledger-folder.js";
@@ -89,6 +90,44 @@ describe("a large page that is filled lazily", () => {
     await guard.stop();
     assert.equal(guard.all("filled").length, 1);
     await ram.check(1, 1);
+  });
+
+  it("of which only what is touched is filled stays so, whether or not a monitor tells of resets", async () => {
+    await using ram = await RamVictim.start(2);
+    using ledger = new TemporaryFolder();
+    const input = { pid: ram.pid, ledger: ledger.path, lost: [4096], fill: "lazy", fillRate: 0 } as const;
+    await using guard = await GuardProcess.start(input);
+    await ram.poison(1);
+    assert.equal(await ram.touch(1, 65536), "ok");
+    // Longer than it takes a guard without a monitor to look for resets.
+    await sleep(2500);
+    assert.deepEqual(guard.all("filled"), []);
+    await guard.stop();
+    await ram.check(1, 1);
+  });
+
+  it("whose guard stood still while the region moved is served all the same", async () => {
+    await using ram = await RamVictim.start(2);
+    using ledger = new TemporaryFolder();
+    const input = { pid: ram.pid, ledger: ledger.path, lost: [4096], fill: "lazy" } as const;
+    await using guard = await GuardProcess.start({ ...input, blockAt: { step: "moving", ms: 6000 } });
+    await ram.poison(1);
+    assert.equal(await ram.touch(1, 1_048_576), "ok");
+    await guard.waitFor("filled");
+    await ram.check(1, 1);
+    await guard.stop();
+  });
+
+  it("whose file cannot be read any more: what is touched then is lost, and nobody waits for ever", async () => {
+    await using ram = await RamVictim.start(2);
+    using ledger = new TemporaryFolder();
+    const input = { pid: ram.pid, ledger: ledger.path, lost: [4096], fill: "lazy", fillRate: 0 } as const;
+    await using guard = await GuardProcess.start(input);
+    await ram.poison(1);
+    assert.equal(await ram.touch(1, 65536), "ok");
+    truncateSync(`/proc/${ram.pid}/fd/3`, ram.pageSize);
+    assert.match(await ram.touch(1, 1_048_576), /^lost/);
+    await guard.murder();
   });
 
   it("that has lost a part of its mapping is filled none the less", async () => {

@@ -4,6 +4,7 @@
  */
 
 import { closeDescriptor, openProcess } from "../../linux/pidfd.js";
+import { readMessages } from "../../linux/userfaultfd-fill.js";
 import { readOverlays } from "../../recovery/classify.js";
 import { FillError } from "../../recovery/page-fill.js";
 import { openRamFile, type RamFile } from "../../recovery/ram-file.js";
@@ -12,7 +13,7 @@ import { LocalFill } from "./local-fill.js";
 
 interface Early {
   readonly fill: LocalFill;
-  readonly file: RamFile;
+  readonly file: RamFile | undefined;
   /** Settles when the VM, or the replacement, is gone. */
   readonly gone: Promise<void>;
 }
@@ -21,6 +22,7 @@ interface Early {
 export class EarlyFills implements Disposable {
   readonly #fills: Early[] = [];
   readonly #descriptors: number[] = [];
+  readonly #userfaultfds: number[] = [];
 
   /** Never throws: what cannot be served now is taken over later, or not at all. @param pid the VM, not traced yet */
   constructor(pid: number, pretendBad: readonly number[]) {
@@ -35,21 +37,33 @@ export class EarlyFills implements Disposable {
     const processDescriptor = openProcess(pid);
     this.#descriptors.push(processDescriptor);
     const left = takeLeftUserfaultfds(pid, processDescriptor);
-    for (const { ours } of left.values()) this.#descriptors.push(ours);
-    for (const { overlay, tag } of left.size === 0 ? [] : readOverlays(pid).placed) {
+    if (left.size === 0) return;
+    for (const { ours } of left.values()) this.#userfaultfds.push(ours);
+    const { placed, torn } = readOverlays(pid);
+    for (const { overlay, tag } of [...placed, ...torn]) {
       const taken = left.get(tag?.says.descriptor ?? -1);
       if (taken === undefined) continue;
       const { base, offset, size } = overlay;
-      const file = openRamFile(pid, processDescriptor, overlay);
-      const source = { file: file.ours, offset, size, pretendBad };
+      const file = tryOpenRamFile(pid, processDescriptor, overlay);
+      // What nobody can read any more is lost; nobody may wait for it for ever.
+      const source = { file: file?.ours ?? -1, offset, size, pretendBad };
       let fill: LocalFill | undefined;
       const gone = new Promise<void>((resolve) => {
-        fill = new LocalFill({ userfaultfd: taken.ours, base, source }, (error) => {
+        fill = new LocalFill(pid, { userfaultfd: taken.ours, base, source }, (error) => {
           if (error instanceof FillError && error.vanished) resolve();
         });
       });
       if (fill !== undefined) this.#fills.push({ file, fill, gone });
     }
+  }
+
+  /**
+   * The same at once, for whoever keeps the event loop from its turn: a thread that waits for a page, or in the call that moves a replacement,
+   * does not stop for anybody.
+   */
+  serve(): void {
+    for (const { fill } of this.#fills) fill.serve();
+    for (const one of this.#userfaultfds) readMessages(one);
   }
 
   /** Fills all of them, for there will be no guard. */
@@ -64,8 +78,17 @@ export class EarlyFills implements Disposable {
   [Symbol.dispose](): void {
     for (const { fill, file } of this.#fills.splice(0)) {
       fill.stop();
-      file[Symbol.dispose]();
+      file?.[Symbol.dispose]();
     }
-    for (const descriptor of this.#descriptors.splice(0)) closeDescriptor(descriptor);
+    for (const descriptor of [...this.#descriptors.splice(0), ...this.#userfaultfds.splice(0)])
+      closeDescriptor(descriptor);
+  }
+}
+
+function tryOpenRamFile(...words: Parameters<typeof openRamFile>): RamFile | undefined {
+  try {
+    return openRamFile(...words);
+  } catch {
+    return undefined;
   }
 }

@@ -2,35 +2,16 @@
 
 import { hva } from "../../linux/address.js";
 import { collapseRange, HUGE_RANGE } from "../../linux/collapse.js";
-import { MemoryHeadroom } from "../../linux/procfs/memory-headroom.js";
 import { unregisterRange } from "../../linux/userfaultfd.js";
 import { MOST_PIECE, PageFill } from "../../recovery/page-fill.js";
-import { memoryNeeded } from "../../recovery/plan.js";
-import { RecoveryError } from "../../recovery/recovery-error.js";
 import type { FillOrder, FillResult } from "./fill-messages.js";
+import { MemoryGate } from "./memory-gate.js";
 
-/** Memory is looked at again after so many bytes. */
-const LOOK_EVERY = 32 * 1024 * 1024;
 /** After a fault more of them are likely: then the pieces that a next one may have to wait for are small. */
 const SMALL_PIECE = 16_384;
 const CAREFUL_MS = 2;
-
-/** So long after memory was found to be short, in milliseconds. */
-const SHORT_MS = 250;
-
-/** Why the background fill rests, and only that: whoever waits is served. */
-export class MemoryIsShort extends RecoveryError {
-  override readonly name: string = "MemoryIsShort";
-
-  /** @param left bytes that the VM may take @param needed bytes that must be left */
-  constructor(left: number, needed: number) {
-    super("HM_FILL", "Memory is short: only what is touched is filled for now", {
-      present: `${left} bytes left to the VM`,
-      expected: `${needed} bytes`,
-      remedy: "Free memory on the host, or raise the limit of QEMU's control group",
-    });
-  }
-}
+/** Until a page that could not be put in place is tried again. */
+const RETRY_MS = 1;
 
 /** See the head of the file. */
 export class FillRound {
@@ -38,12 +19,7 @@ export class FillRound {
   readonly #fill: PageFill;
   readonly #since = performance.now();
   #filled = 0;
-  /** Of the filled bytes, when there was memory last. */
-  #looked = 0;
-  /** When memory is looked at again, if it was short; and whether that was told. */
-  #lookAgain = -Infinity;
-  #told = false;
-  readonly #headroom: MemoryHeadroom;
+  readonly #memory: MemoryGate;
   #lastFault = -Infinity;
   #hurry = false;
   #nextRange: number | undefined;
@@ -53,12 +29,12 @@ export class FillRound {
   constructor(order: FillOrder) {
     this.order = order;
     this.#fill = new PageFill(order.job);
-    this.#headroom = new MemoryHeadroom(order.pid);
+    this.#memory = new MemoryGate(order.pid);
   }
 
   /** Lets go of what it has open. */
   close(): void {
-    this.#headroom[Symbol.dispose]();
+    this.#memory[Symbol.dispose]();
   }
 
   /** Whether it still watches for faults. */
@@ -82,7 +58,10 @@ export class FillRound {
   /** @returns milliseconds until there is something to do; Infinity: only when somebody touches it */
   pause(now: number): number {
     if (!this.watching || this.#fill.complete) return 0;
-    if (now < this.#lookAgain) return this.#lookAgain - now;
+    // The VM was changing its mappings.
+    if (this.#fill.someoneWaits) return RETRY_MS;
+    const short = this.#memory.pause(now);
+    if (short > 0) return short;
     if (this.#hurry || this.order.rate === Infinity) return 0;
     if (this.order.rate === 0) return Infinity;
     const due = this.#since + (this.#filled / (this.order.rate * 1_048_576)) * 1000;
@@ -93,12 +72,12 @@ export class FillRound {
    * The next piece: of the fill, or of joining what is full.
    *
    * @returns the result when all is done
-   * @throws RecoveryError (of which {@link MemoryIsShort} is told once), LinuxError HM_USERFAULTFD
+   * @throws RecoveryError (of which MemoryIsShort is told once), LinuxError HM_USERFAULTFD
    */
   step(now: number): FillResult | undefined {
     if (this.watching) {
       if (!this.#fill.complete) {
-        if (!this.#hasMemory(now)) return undefined;
+        if (!this.#memory.allows(this.#filled, now)) return undefined;
         const careful = now - this.#lastFault < CAREFUL_MS;
         this.#filled += this.#fill.fillNext(careful ? SMALL_PIECE : MOST_PIECE);
         return undefined;
@@ -109,26 +88,6 @@ export class FillRound {
       this.#nextRange = 0;
     }
     return this.#joinNext();
-  }
-
-  /**
-   * At its control group's limit the kernel ends the VM, and does not wait: what nobody has asked for is not filled then.
-   *
-   * @throws MemoryIsShort once; it is tried again in a moment
-   */
-  #hasMemory(now: number): boolean {
-    if (this.#filled < this.#looked + LOOK_EVERY) return true;
-    const needed = memoryNeeded(LOOK_EVERY);
-    const left = this.#headroom.bytes(needed);
-    if (left >= needed) {
-      this.#looked = this.#filled;
-      this.#told = false;
-      return true;
-    }
-    this.#lookAgain = now + SHORT_MS;
-    if (this.#told) return false;
-    this.#told = true;
-    throw new MemoryIsShort(left, needed);
   }
 
   #joinNext(): FillResult | undefined {

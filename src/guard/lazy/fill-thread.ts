@@ -8,7 +8,8 @@ import { HugemendError, messageOf } from "../../errors.js";
 import { clearWakeUp, waitReadable } from "../../linux/readiness.js";
 import { FillError } from "../../recovery/page-fill.js";
 import type { FillThreadData, FromFiller, ToFiller } from "./fill-messages.js";
-import { FillRound, MemoryIsShort } from "./fill-round.js";
+import { FillRound } from "./fill-round.js";
+import { MemoryIsShort } from "./memory-gate.js";
 
 /** After trouble a replacement rests this long, in milliseconds: what it lacks may come. */
 const REST_MS = 100;
@@ -77,7 +78,8 @@ function stepOf(round: FillRound, now: number): void {
 }
 
 function pauseOf(round: FillRound, now: number): number {
-  return Math.max((resting.get(round) ?? 0) - now, round.pause(now));
+  const rest = (resting.get(round) ?? 0) - now;
+  return rest > 0 ? rest : round.pause(now);
 }
 
 while (!ended || rounds.length > 0) {

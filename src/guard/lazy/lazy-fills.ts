@@ -94,7 +94,7 @@ export class LazyFills {
     this.#entries.set(id, entry);
     // Whoever touched it while it moved has told so before anybody served.
     wakeAll(job.userfaultfd, job.base, job.source.size);
-    entry.local = new LocalFill(job, (error) => this.#localTrouble(id, error));
+    entry.local = new LocalFill(this.#pid, job, (error) => this.#localTrouble(id, error));
     // Starting a thread takes this one some milliseconds, for which whoever comes right now would wait.
     setTimeout(() => this.#handOver(id, job), HAND_OVER_MS);
   }
@@ -150,6 +150,8 @@ export class LazyFills {
     if (message.kind === "serving") {
       entry.local?.stop();
       entry.local = undefined;
+      // What this thread has heard of and could not serve yet is told again.
+      wakeAll(entry.spare.userfaultfd, entry.page.base, entry.page.size);
     } else if (message.kind === "filled") this.#done(message.id, message.result);
     else if (message.kind === "vanished") this.#forget(message.id);
     else this.#tellOnce(entry, message.code, message.message);
@@ -170,6 +172,7 @@ export class LazyFills {
     const entry = this.#entries.get(id);
     this.#drop(id);
     if (entry === undefined) return;
+    forgetDescriptor(entry);
     entry.spare.release();
     closeDescriptor(entry.source.file);
     this.#listener.abandoned(entry.spare.theirs);
@@ -197,7 +200,7 @@ export class LazyFills {
     this.#client = undefined;
     for (const [id, entry] of this.#entries) {
       this.#tellOnce(entry, "HM_FILL_THREAD", error instanceof Error ? error.message : String(error));
-      entry.local ??= new LocalFill(jobOf(entry), (trouble) => this.#localTrouble(id, trouble));
+      entry.local ??= new LocalFill(this.#pid, jobOf(entry), (trouble) => this.#localTrouble(id, trouble));
       entry.local.fillAll((result) => this.#done(id, result));
     }
   }
@@ -207,6 +210,15 @@ export class LazyFills {
     if (this.#told.has(key)) return;
     this.#told.add(key);
     this.#listener.trouble(page, code, message);
+  }
+}
+
+/** Its number may be QEMU's own one day. */
+function forgetDescriptor({ page, spare }: Filling): void {
+  try {
+    spare.note({ descriptor: null, page });
+  } catch {
+    // The VM has ended, or the tag is gone.
   }
 }
 

@@ -39,7 +39,8 @@ export function takeLeftUserfaultfds(pid: number, processDescriptor: number): Le
   for (const tag of tags) {
     const says = readTag(pid, tag);
     if (!says?.page || says.descriptor === null || !real.has(says.descriptor)) continue;
-    const ours = takeDescriptor(processDescriptor, says.descriptor);
+    const ours = tryTake(processDescriptor, says.descriptor);
+    if (ours === undefined) continue;
     readMessages(ours);
     // Faults that the dead guard had read would wait for ever.
     wakeAll(ours, says.page.base, says.size);
@@ -48,7 +49,16 @@ export function takeLeftUserfaultfds(pid: number, processDescriptor: number): Le
   return taken;
 }
 
-/** Goes on with what is in place. Never throws. @param placed overlays in place */
+/** @returns undefined if it was closed meanwhile */
+function tryTake(processDescriptor: number, descriptor: number): number | undefined {
+  try {
+    return takeDescriptor(processDescriptor, descriptor);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Goes on with what is in place. Never throws. @param placed overlays in place, torn ones as well */
 export function adoptFills(
   guard: GuardContext,
   placed: readonly PlacedOverlay[],

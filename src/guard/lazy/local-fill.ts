@@ -4,29 +4,48 @@ import { type StopWatching, watchReadable } from "../../linux/native.js";
 import { unregisterRange } from "../../linux/userfaultfd.js";
 import { type FillJob, MOST_PIECE, PageFill } from "../../recovery/page-fill.js";
 import type { FillResult } from "./fill-messages.js";
+import { MemoryGate } from "./memory-gate.js";
+
+/** Until a page that could not be put in place is tried again, in milliseconds. */
+const RETRY_MS = 2;
+/** After trouble, and while memory is short. */
+const REST_MS = 100;
 
 /** See the head of the file. */
 export class LocalFill {
   readonly #fill: PageFill;
   readonly #trouble: (error: unknown) => void;
   #stopWatching: StopWatching | undefined;
+  readonly #memory: MemoryGate;
+  #filled = 0;
   #stopped = false;
+  #retry: NodeJS.Timeout | undefined;
 
-  /** Begins to serve. @param trouble told what fails; it goes on trying */
-  constructor(job: FillJob, trouble: (error: unknown) => void) {
+  /** Begins to serve. @param pid the VM @param trouble told what fails; it goes on trying */
+  constructor(pid: number, job: FillJob, trouble: (error: unknown) => void) {
     this.#fill = new PageFill(job);
+    this.#memory = new MemoryGate(pid);
     this.#trouble = trouble;
-    this.#stopWatching = watchReadable(job.userfaultfd, () => this.#serve());
-    this.#serve();
+    this.#stopWatching = watchReadable(job.userfaultfd, () => this.serve());
+    this.serve();
   }
 
-  #serve(): void {
+  /** Gives everybody who waits their page, now. */
+  serve(): void {
     if (this.#stopped) return;
+    let again = RETRY_MS;
     try {
       this.#fill.serve();
     } catch (error) {
+      again = REST_MS;
       this.#trouble(error);
     }
+    if (this.#fill.someoneWaits && !this.#stopped) this.#retry ??= setTimeout(() => this.#again(), again);
+  }
+
+  #again(): void {
+    this.#retry = undefined;
+    this.serve();
   }
 
   /** Fills everything, a little in each turn of the event loop. @param done told the result */
@@ -35,7 +54,9 @@ export class LocalFill {
     let rest = 0;
     try {
       this.#fill.serve();
-      this.#fill.fillNext(MOST_PIECE);
+      if (this.#memory.allows(this.#filled, performance.now()))
+        this.#filled += this.#fill.fillNext(MOST_PIECE);
+      else rest = REST_MS;
       if (this.#fill.complete) {
         const { userfaultfd, base, source } = this.#fill.job;
         // Every 4 KiB is in place or marked: nobody can find a hole where nobody watches any more.
@@ -45,15 +66,18 @@ export class LocalFill {
       }
     } catch (error) {
       this.#trouble(error);
-      rest = 100;
+      rest = REST_MS;
     }
     setTimeout(() => this.fillAll(done), rest);
   }
 
   /** Leaves it to somebody else. */
   stop(): void {
+    if (this.#stopped) return;
     this.#stopped = true;
+    clearTimeout(this.#retry);
     this.#stopWatching?.();
     this.#stopWatching = undefined;
+    this.#memory[Symbol.dispose]();
   }
 }

@@ -8,8 +8,8 @@ import { readMessages } from "../../linux/userfaultfd-fill.js";
 import type { LargePage } from "../../recovery/large-page.js";
 import { placeSpare } from "../../recovery/lazy-swap.js";
 import type { Spare } from "../../recovery/spare.js";
+import { hasThreadAdrift } from "../../tracee/adrift.js";
 import type { HeldThread } from "../../tracee/held-thread.js";
-import { hasThreadAdrift } from "../../tracee/remote-calls.js";
 import type { GuardContext } from "../guard-context.js";
 import { openBacking } from "../open-backing.js";
 import { discardSpare, prepareSpares } from "../prepare-spares.js";
@@ -58,7 +58,8 @@ export function replaceLazily(
       guard.spares.leave(spare);
       const { base, size, offset, device, inode } = page;
       const filling = { page: { base, size, offset, device, inode }, spare, source, since, onlyTouched };
-      fillIfMoved(guard, filling);
+      if (spare.moved) fillMoved(guard, filling);
+      else fillIfMoved(guard, filling);
       throw error;
     }
     if (lost === undefined) {
@@ -88,8 +89,15 @@ export function replaceLazily(
 function fillIfMoved(guard: GuardContext, filling: Filling): void {
   const { userfaultfd } = filling.spare;
   const stop = watchReadable(userfaultfd, () => {
-    if (!readMessages(userfaultfd).some(({ kind }) => kind === "remap")) return;
+    // A fault says the same: nobody touches the region where it was laid out.
+    if (readMessages(userfaultfd).length === 0) return;
     stop();
-    guard.fills.start(filling);
+    fillMoved(guard, filling);
   });
+}
+
+function fillMoved(guard: GuardContext, filling: Filling): void {
+  // What is lost in it is known when it is full.
+  guard.replaced.replaced(filling.page.base, []);
+  guard.fills.start(filling);
 }
