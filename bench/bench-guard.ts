@@ -38,6 +38,8 @@ export interface BenchGuardOptions {
   readonly quiesce?: "always" | "never";
   /** `auto` if left out. */
   readonly fill?: "eager" | "lazy";
+  /** Whether the kernel is taken to have said nothing of what is lost. */
+  readonly unreported?: boolean;
 }
 
 /** See the head of the file. */
@@ -50,9 +52,9 @@ export class BenchGuard implements AsyncDisposable {
 
   /** @param pid of the process to guard @returns when it guards @throws Error with its complaint if it does not */
   static async start(pid: number, options: BenchGuardOptions): Promise<BenchGuard> {
-    const { folder, qmp, quiesce = "auto", fill = "auto" } = options;
+    const { folder, qmp, quiesce = "auto", fill = "auto", unreported = false } = options;
     const ledger = join(folder, `ledger-${pid}`);
-    const input = JSON.stringify({ pid, ledger, qmp, quiesce, fill, lost: [LOST] });
+    const input = JSON.stringify({ pid, ledger, qmp, quiesce, fill, unreported, lost: [LOST] });
     const guard = new BenchGuard(
       Child.start(process.execPath, [...interpreterFlags(), driverPath("guard-driver"), input]),
     );

@@ -58,8 +58,15 @@ async function main(argv: readonly string[]): Promise<number> {
   let chosen: readonly Bench[];
   let json: boolean;
   try {
-    const options = { json: { type: "boolean", default: false } } as const;
+    const options = {
+      json: { type: "boolean", default: false },
+      help: { type: "boolean", default: false },
+    } as const;
     const { values, positionals } = parseArgs({ args: [...argv], options, allowPositionals: true });
+    if (values.help) {
+      process.stdout.write(`${usage}\n`);
+      return 0;
+    }
     if (positionals[0] === "list" && positionals.length === 1) return list(values.json);
     ({ json } = values);
     chosen = choose(allBenches, positionals);

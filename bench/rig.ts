@@ -18,6 +18,8 @@ export interface RigOptions {
   readonly quiesce?: boolean;
   /** As the guard chooses if left out. */
   readonly fill?: "eager" | "lazy";
+  /** Whether the kernel is taken to have said nothing of what is lost. */
+  readonly unreported?: boolean;
 }
 
 /** One recovery. */
@@ -41,14 +43,21 @@ export class Rig implements AsyncDisposable {
   }
 
   /** @throws Error if the machine has not enough large pages, or the guard does not get ready */
-  static async start({ pages, pageSize, mapped, quiesce = false, fill }: RigOptions): Promise<Rig> {
+  static async start({
+    pages,
+    pageSize,
+    mapped,
+    quiesce = false,
+    fill,
+    unreported = false,
+  }: RigOptions): Promise<Rig> {
     await using resources = new Resources();
     const folder = resources.use(new TemporaryFolder()).path;
     const measured = resources.use(await MeasuredProcess.start(pages, pageSize, mapped));
     const qmp = join(folder, "qmp");
     if (quiesce) resources.use(await ObligingMonitor.start(qmp, measured.start, measured.size));
     const paused = quiesce ? ({ qmp, quiesce: "always" } as const) : {};
-    const options = { folder, ...paused, ...(fill === undefined ? {} : { fill }) };
+    const options = { folder, unreported, ...paused, ...(fill === undefined ? {} : { fill }) };
     const guard = resources.use(await BenchGuard.start(measured.pid, options));
     return new Rig(measured, guard, resources.move());
   }

@@ -110,6 +110,18 @@ async function turnsOf2M(say: Say, fill?: "lazy"): Promise<Turns> {
   );
 }
 
+/** Nobody has reported what is bad: all of the page is read before it is replaced. */
+async function unreportedOf1G(): Promise<number> {
+  await using rig = await Rig.start({ pages: 1, pageSize: SIZES["1G"], unreported: true });
+  await sleep(REHEARSAL_MS);
+  return await strikes(rig, ROUNDS, {
+    recoveries: ROUNDS,
+    requests: 0,
+    settle: true,
+    memory: 1.25 * SIZES["1G"],
+  });
+}
+
 async function turnsOf1G(say: Say): Promise<Turns> {
   await using rig = await Rig.start({ pages: 1, pageSize: SIZES["1G"] });
   await sleep(REHEARSAL_MS);
@@ -152,11 +164,12 @@ export const stall2M: Bench = {
 
 /** The same for a page of 1 GiB. */
 export const stall1G: Bench = {
-  metrics: ["stall.1G", "stall.1G.shared", "stall.1G.of2M", "stall.1G.first"],
+  metrics: ["stall.1G", "stall.1G.shared", "stall.1G.of2M", "stall.1G.first", "stall.1G.unreported"],
   summary: "access to a bad 1 GiB page until it is recovered; the request's algorithm in C, and 2 MiB",
   run: async (say) => {
     const small = await turnsOf2M(say);
     const { first, stall, request, shared } = await turnsOf1G(say);
+    const unreported = await unreportedOf1G();
     const milli = (name: string, value: number, baseline: number, limit?: number) =>
       metricOf(name, "ms", value / MILLISECOND, baseline / MILLISECOND, limit === undefined ? {} : { limit });
     return [
@@ -164,6 +177,7 @@ export const stall1G: Bench = {
       milli("stall.1G.shared", stall, shared),
       milli("stall.1G.of2M", stall, small.stall, 1.5),
       milli("stall.1G.first", first, request),
+      milli("stall.1G.unreported", unreported, request),
     ];
   },
 };

@@ -95,12 +95,6 @@ export function detach(tid: number, deliver: number): void {
   call("DETACH", tid, 0, deliver);
 }
 
-/** The new thread's id after PTRACE_EVENT_CLONE, the former id after PTRACE_EVENT_EXEC. @throws SystemCallError */
-export function eventMessage(tid: number): number {
-  call("GETEVENTMSG", tid, 0, dataAddress);
-  return Number(data(8).readBigUInt64LE(0));
-}
-
 /** The siginfo of the signal a thread stopped for: 128 bytes. @throws SystemCallError EINVAL in group-stop */
 export function signalInfo(tid: number): Buffer {
   call("GETSIGINFO", tid, 0, dataAddress);

@@ -1,8 +1,6 @@
 /** What the model of a large page's life (page-life.ts) consists of. */
 
-/** How many 4 KiB parts the modelled large page has: enough for "the bad one" and "another". */
-export const PARTS = 2;
-/** One of them. */
+/** One of the modelled large page's 4 KiB parts. */
 export type Part = number;
 
 /** What the guard does about this page now. The names are those of the real steps, where there is one. */

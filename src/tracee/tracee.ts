@@ -44,7 +44,7 @@ const HOLD_LIMIT_MS = 2000;
 const HOLD_ONE_LIMIT_MS = 200;
 
 /** How long a thread may take to come home. */
-const HOME_LIMIT_MS = 1000;
+const HOME_LIMIT_MS = 2000;
 
 type ThreadState = "running" | "held" | "group-stop";
 
@@ -132,14 +132,17 @@ export class Tracee {
   /**
    * Stops one running thread; the others are served meanwhile.
    *
-   * @param meanwhile done again and again: what it may wait for
    * @returns the thread, held; undefined if it cannot be stopped just now, has none of its own code to run, or has ended
    * @throws TraceeError HM_TRACEE_GONE
    */
-  hold(tid: number, meanwhile: () => void = () => {}): HeldThread | undefined {
+  hold(tid: number): HeldThread | undefined {
+    return this.#holdOne(tid, HOLD_ONE_LIMIT_MS);
+  }
+
+  #holdOne(tid: number, limitMs: number, meanwhile?: () => void): HeldThread | undefined {
     if (this.#threads.get(tid) !== "running" || borrowable(this.pid, [tid]).length === 0) return undefined;
     try {
-      return this.#holdFirst([tid], HOLD_ONE_LIMIT_MS, meanwhile);
+      return this.#holdFirst([tid], limitMs, meanwhile);
     } catch (error) {
       if (error instanceof TraceeError && error.code === "HM_TRACEE_STUCK") return undefined;
       throw error;
@@ -168,7 +171,7 @@ export class Tracee {
       // It stands at an error of its own.
       if (this.#threads.get(tid) === "held") return true;
       if (this.#threads.get(tid) === "running" && borrowable(this.pid, [tid]).length === 0) return true;
-      const held = this.hold(tid, meanwhile);
+      const held = this.#holdOne(tid, HOLD_LIMIT_MS, meanwhile);
       if (held === undefined) {
         if (this.#threads.get(tid) === "group-stop") return false;
         continue;

@@ -49,8 +49,8 @@ function judgePageSizes({ regions }: VmInsides): Finding[] {
     .map((size) =>
       problem("HM_DOCTOR_PAGE_SIZE", "warning", {
         message: `It uses pages of ${formatBytes(size)}.`,
-        cost: `The virtual machine stands still while the good part of ${formatBytes(size)} is copied, about a second for 1 GiB.`,
-        fix: "Use pages of 2 MiB where that pause is too long.",
+        cost: `The replacement of ${formatBytes(size)} is filled while the virtual machine runs, and depends on the guard until then, about a second for 1 GiB; where that cannot be done (see the ledger's fillWhy) a thread stands still for so long.`,
+        fix: "Use pages of 2 MiB where that is too much.",
       }),
     );
 }

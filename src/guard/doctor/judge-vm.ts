@@ -95,7 +95,7 @@ function judgeConfinement({ status }: VmFacts, { samePidNamespace }: VmInsides):
       problem("HM_DOCTOR_SECCOMP", "note", {
         message: "It runs behind a seccomp filter.",
         cost: "QEMU's own -sandbox lets a recovery through; a stricter filter may refuse its calls, and the error is then left to QEMU.",
-        fix: "With a filter of your own, allow memfd_create, userfaultfd, mmap, mremap, munmap, ioctl and close.",
+        fix: "With a filter of your own, allow close, getpid, ioctl, madvise, mbind, memfd_create, mlock2, mmap, mremap, munlock, munmap, ppoll, prctl, pread64, recvmsg, rt_sigaction, rt_sigreturn, socketpair and userfaultfd.",
       }),
     );
   }

@@ -25,6 +25,8 @@ export class FillRound {
   #nextRange: number | undefined;
   #ranges = 0;
   #collapsed = 0;
+  /** Ranges that could not be joined: their pages may have been in use, or no large page free. */
+  readonly #onceMore: number[] = [];
 
   constructor(order: FillOrder) {
     this.order = order;
@@ -91,16 +93,26 @@ export class FillRound {
   }
 
   #joinNext(): FillResult | undefined {
-    const { job, collapse, processDescriptor } = this.order;
+    const { job, collapse } = this.order;
     const { lost } = this.#fill;
     const at = this.#nextRange ?? 0;
     if (at < job.source.size && collapse) {
       this.#nextRange = at + HUGE_RANGE;
       if (lost.some((offset) => offset >= at && offset < at + HUGE_RANGE)) return undefined;
       this.#ranges += 1;
-      if (collapseRange(processDescriptor, hva(job.base + BigInt(at))) === 0) this.#collapsed += 1;
+      if (!this.#join(at)) this.#onceMore.push(at);
       return undefined;
     }
-    return { lost, ranges: this.#ranges, collapsed: this.#collapsed };
+    const again = this.#onceMore.pop();
+    if (again === undefined) return { lost, ranges: this.#ranges, collapsed: this.#collapsed };
+    this.#join(again);
+    return undefined;
+  }
+
+  #join(at: number): boolean {
+    const { job, processDescriptor } = this.order;
+    const joined = collapseRange(processDescriptor, hva(job.base + BigInt(at))) === 0;
+    if (joined) this.#collapsed += 1;
+    return joined;
   }
 }

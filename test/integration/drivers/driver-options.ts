@@ -7,6 +7,8 @@ const schema = z.object({
   quiesce: z.enum(["auto", "always", "never"]).default("auto"),
   fill: z.enum(["eager", "lazy", "auto"]).default("auto"),
   fillRate: z.number().optional(),
+  whenShort: z.enum(["refuse", "touched"]).default("refuse"),
+  unreported: z.boolean().default(false),
   giveBack: z.boolean().default(false),
   withoutPopulated: z.boolean().default(false),
   lost: z.array(z.int()).default([]),
@@ -32,6 +34,9 @@ export interface DriverOptions {
   readonly fill: "eager" | "lazy" | "auto";
   /** As in the command; without a limit unless said. */
   readonly fillRate: number | undefined;
+  readonly whenShort: "refuse" | "touched";
+  /** Whether the kernel is taken to have said nothing of what is lost. */
+  readonly unreported: boolean;
   readonly giveBack: boolean;
   /** Whether there is no spare for eager replacements. */
   readonly withoutPopulated: boolean;

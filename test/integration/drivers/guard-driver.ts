@@ -54,6 +54,7 @@ guard = await openGuard({
   quiesce: options.quiesce,
   fill: options.fill,
   fillRate: options.fillRate ?? Number.POSITIVE_INFINITY,
+  whenShort: options.whenShort,
   giveBack: options.giveBack,
   sink: tell,
   trial: {
@@ -62,7 +63,7 @@ guard = await openGuard({
     acceptsIntact: options.acceptsIntact,
     withoutPopulated: options.withoutPopulated,
     pretendBad: options.lost,
-    reportedBad: () => options.lost,
+    reportedBad: () => (options.unreported ? [] : options.lost),
     ...(memory === undefined
       ? {}
       : { sourceOf: ({ offset }) => ({ file: memory, offset: BigInt(options.readFrom) + offset }) }),
