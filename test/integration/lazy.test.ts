@@ -1,7 +1,7 @@
 /** A large page that is replaced first and filled afterwards: nobody ever reads a hole, and at the end nothing is left of how it was done. */
 
 import assert from "node:assert/strict";
-import { truncateSync } from "node:fs";
+import { readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { ledgerPath } from "../../src/ledger/ledger-folder.js";
@@ -128,6 +128,30 @@ describe("a large page that is filled lazily", () => {
     truncateSync(`/proc/${ram.pid}/fd/3`, ram.pageSize);
     assert.match(await ram.touch(1, 1_048_576), /^lost/);
     await guard.murder();
+  });
+
+  it("is joined to large pages again unless the host says never", async () => {
+    const setting = "/sys/kernel/mm/transparent_hugepage/enabled";
+    const before = /\[(\w+)\]/.exec(readFileSync(setting, "latin1"))?.[1] ?? "madvise";
+    try {
+      for (const [choice, ranges] of [
+        ["never", 0],
+        ["madvise", 1],
+      ] as const) {
+        writeFileSync(setting, choice);
+        await using ram = await RamVictim.start(2);
+        using ledger = new TemporaryFolder();
+        const input = { pid: ram.pid, ledger: ledger.path, lost: [], fill: "lazy" } as const;
+        await using guard = await GuardProcess.start(input);
+        await ram.poison(1);
+        assert.equal(await ram.touch(1, 65536), "ok");
+        assert.deepEqual((await guard.waitFor("filled")).large.ranges, ranges, choice);
+        await ram.checkAll();
+        await guard.stop();
+      }
+    } finally {
+      writeFileSync(setting, before);
+    }
   });
 
   it("that has lost a part of its mapping is filled none the less", async () => {
