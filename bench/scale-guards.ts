@@ -21,7 +21,7 @@ import { median } from "./statistics.js";
 const GUARDS = [1, 10, 30, 100] as const;
 /** The last guards whose median stands for one point. */
 const WINDOW = 5;
-const SETTLE_S = 11;
+const SETTLE_S = 30;
 const WATCH_S = 30;
 
 /** See the head of the file. */
