@@ -7,12 +7,12 @@
  * as long as the request's VM stands at least; its way from the signal to the pause is left out in its favour.
  */
 
+import { Resources } from "../test/framework/resources.js";
 import type { Bench } from "./bench.js";
 import { BenchGuard, LOST } from "./bench-guard.js";
 import { MeasuredProcess, SIZES } from "./measured-process.js";
 import { MeasuredVm, type Standing } from "./measured-vm.js";
 import { metricOf } from "./metric.js";
-import { Resources } from "./resources.js";
 import { median } from "./statistics.js";
 
 const ROUNDS = 5;

@@ -10,13 +10,13 @@ import { QmpCommands } from "../src/qemu/qmp-commands.js";
 import { QmpConnection } from "../src/qemu/qmp-connection.js";
 import { readRamLayout } from "../src/qemu/ram-blocks.js";
 import { Child } from "../test/framework/child.js";
+import { Resources } from "../test/framework/resources.js";
 import { TemporaryFolder } from "../test/framework/temporary-folder.js";
 import { waitUntil } from "../test/framework/wait-until.js";
 import { acquire } from "../test/hugepages.js";
 import { cFlags, compiled } from "./compile.js";
 import { GuestClock } from "./guest-clock.js";
 import { SIZES } from "./measured-process.js";
-import { Resources } from "./resources.js";
 
 const QEMU = process.env["HUGEMEND_TEST_QEMU"] ?? "/usr/bin/qemu-system-x86_64";
 const LINES_TO_BEGIN = 5;

@@ -2,10 +2,10 @@
 
 import { join } from "node:path";
 import { ObligingMonitor } from "../test/framework/obliging-monitor.js";
+import { Resources } from "../test/framework/resources.js";
 import { TemporaryFolder } from "../test/framework/temporary-folder.js";
 import { BenchGuard, type Recovered } from "./bench-guard.js";
 import { MeasuredProcess } from "./measured-process.js";
-import { Resources } from "./resources.js";
 
 /** What a rig consists of. */
 export interface RigOptions {

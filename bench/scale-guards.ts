@@ -7,6 +7,7 @@
  */
 
 import { setTimeout as sleep } from "node:timers/promises";
+import { Resources } from "../test/framework/resources.js";
 import { TemporaryFolder } from "../test/framework/temporary-folder.js";
 import { acquire } from "../test/hugepages.js";
 import { Attached } from "./attached.js";
@@ -15,7 +16,6 @@ import { curveMetric } from "./curve.js";
 import { MeasuredProcess } from "./measured-process.js";
 import type { Point } from "./metric.js";
 import { costOf, proportionalBytes } from "./process-cost.js";
-import { Resources } from "./resources.js";
 import { median } from "./statistics.js";
 
 const GUARDS = [1, 10, 30, 100] as const;

@@ -3,11 +3,11 @@
  * without, by the guest's own clock; medians of pieces of about 25 ms.
  */
 
+import { Resources } from "../test/framework/resources.js";
 import type { Bench } from "./bench.js";
 import { BenchGuard } from "./bench-guard.js";
 import { MeasuredVm } from "./measured-vm.js";
 import { metricOf } from "./metric.js";
-import { Resources } from "./resources.js";
 import { median } from "./statistics.js";
 
 const TURNS = 10;

@@ -6,12 +6,12 @@
  * `thread`, `signal`: the same without the work.
  */
 
+import { Resources } from "../test/framework/resources.js";
 import { TemporaryFolder } from "../test/framework/temporary-folder.js";
 import type { Bench } from "./bench.js";
 import { BenchGuard } from "./bench-guard.js";
 import { MeasuredProcess } from "./measured-process.js";
 import { type Metric, metricOf, type Promised } from "./metric.js";
-import { Resources } from "./resources.js";
 import { median } from "./statistics.js";
 
 const PIECE_NS = 1_000_000;

@@ -11,7 +11,7 @@
 import { wantsErrorsLate } from "../linux/procfs/stat.js";
 import { isGone, RemoteCallError, type RemoteCalls } from "../tracee/remote-calls.js";
 import type { Tracee } from "../tracee/tracee.js";
-import { TraceeError } from "../tracee/tracee-error.js";
+import { isStuck } from "../tracee/tracee-error.js";
 
 // include/uapi/linux/prctl.h
 const PR_MCE_KILL = 33;
@@ -116,8 +116,4 @@ function unlessStuck(work: () => void): void {
 function setPolicy(remote: RemoteCalls, policy: number): void {
   // SAFETY: decides when the kernel tells of errors, never whether: a touch always does. If we die, the next guard gives it back.
   remote.call("prctl", PR_MCE_KILL, PR_MCE_KILL_SET, policy, 0, 0);
-}
-
-function isStuck(error: unknown): boolean {
-  return error instanceof TraceeError && error.code === "HM_TRACEE_STUCK";
 }

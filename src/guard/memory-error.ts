@@ -4,7 +4,6 @@
 
 import { alignDown, type Hva, hex } from "../linux/address.js";
 import { tryReadProcess } from "../linux/process-memory.js";
-import { PagemapReader } from "../linux/procfs/pagemap-reader.js";
 import { BUS_MCEERR_AO, BUS_MCEERR_AR } from "../linux/signal-info.js";
 import { classify, type PlacedOverlay } from "../recovery/classify.js";
 import { type LargePage, SMALL_PAGE } from "../recovery/large-page.js";
@@ -103,8 +102,7 @@ function tellOwnTouch(guard: GuardContext, tid: number, address: Hva): void {
 /** Of a replacement that may still be filled only what is there may be read: for the rest this very thread would wait. */
 function canBeRead(guard: GuardContext, { tag }: PlacedOverlay, address: Hva): boolean {
   if (tag !== undefined) {
-    using pagemap = new PagemapReader(guard.pid);
-    const entry = pagemap.at(address);
+    const entry = guard.view.pagemap.at(address);
     if (entry?.present !== true && entry?.swapped !== true) return true;
   }
   return tryReadProcess(guard.pid, address, 1) !== undefined;

@@ -41,9 +41,9 @@ export function takeInventory(tracee: Tracee, meanwhile: () => void = () => {}):
   const busMasks = new Map<number, BusMask>(
     tracee.threadIds.map((tid) => [tid, busMaskOf(pid, tid) ?? "open"]),
   );
-  if (found.stray.length === 0 && leftoversBeside(pid, found).length === 0 && !caught)
-    return { placed: found.placed, torn: found.torn, removed: 0, busHandler: undefined, busMasks };
   const left = found.stray.length > 0 || leftoversBeside(pid, found).length > 0;
+  if (!left && !caught)
+    return { placed: found.placed, torn: found.torn, removed: 0, busHandler: undefined, busMasks };
   if (left && !tracee.allHome(meanwhile)) throw adriftError(pid);
   return tracee.withAny((remote) => {
     const busHandler = caught ? readSignalHandler(remote, signal.SIGBUS) : undefined;

@@ -18,7 +18,7 @@ import { ptraceEvent, type WaitStatus } from "../linux/wait-status.js";
 import { noteAdrift, refuseAdrift } from "./adrift.js";
 import type { Gadgets } from "./gadgets.js";
 import { nextStop } from "./stop-wait.js";
-import { TraceeError } from "./tracee-error.js";
+import { isStuck, TraceeError } from "./tracee-error.js";
 
 /** A remote system call that the kernel refused. */
 export class RemoteCallError extends TraceeError {
@@ -176,7 +176,7 @@ export class RemoteCalls implements Disposable {
     try {
       return nextStop(this.tid, meanwhile);
     } catch (error) {
-      if (error instanceof TraceeError && error.code === "HM_TRACEE_STUCK") noteAdrift(this.pid);
+      if (isStuck(error)) noteAdrift(this.pid);
       throw error;
     }
   }

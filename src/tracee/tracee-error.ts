@@ -4,3 +4,8 @@ import { HugemendError } from "../errors.js";
 export class TraceeError extends HugemendError {
   override readonly name: string = "TraceeError";
 }
+
+/** Whether an error says that a thread does not stop, or does not come back. */
+export function isStuck(error: unknown): boolean {
+  return error instanceof TraceeError && error.code === "HM_TRACEE_STUCK";
+}

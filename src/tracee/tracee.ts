@@ -21,7 +21,7 @@ import { findGadgets, type Gadgets } from "./gadgets.js";
 import { HeldThread } from "./held-thread.js";
 import { isGone, type RemoteCalls } from "./remote-calls.js";
 import { pause } from "./stop-wait.js";
-import { TraceeError } from "./tracee-error.js";
+import { isStuck, TraceeError } from "./tracee-error.js";
 
 /** How a tracee may go away. */
 export type GoneReason = "exited" | "exec";
@@ -144,7 +144,7 @@ export class Tracee {
     try {
       return this.#holdFirst([tid], limitMs, meanwhile);
     } catch (error) {
-      if (error instanceof TraceeError && error.code === "HM_TRACEE_STUCK") return undefined;
+      if (isStuck(error)) return undefined;
       throw error;
     }
   }

@@ -10,7 +10,21 @@ import { readStat } from "../../src/linux/procfs/stat.js";
 import { GuardProcess } from "../framework/guard-process.js";
 import { assertUntouched, overlaysIn } from "../framework/process-state.js";
 import { LARGE_PAGE, RamVictim } from "../framework/ram-victim.js";
+import { Resources } from "../framework/resources.js";
 import { TemporaryFolder } from "../framework/temporary-folder.js";
+
+/** Large page 1 is replaced, and of its small pages only that at 64 KiB is filled. */
+async function onlyTouched(): Promise<AsyncDisposable & { ram: RamVictim; guard: GuardProcess }> {
+  await using resources = new Resources();
+  const ram = resources.use(await RamVictim.start(2));
+  const ledger = resources.use(new TemporaryFolder()).path;
+  const input = { pid: ram.pid, ledger, lost: [4096], fill: "lazy", fillRate: 0 } as const;
+  const guard = resources.use(await GuardProcess.start(input));
+  await ram.poison(1);
+  assert.equal(await ram.touch(1, 65536), "ok");
+  const held = resources.move();
+  return { ram, guard, [Symbol.asyncDispose]: () => held[Symbol.asyncDispose]() };
+}
 
 describe("a large page that is filled lazily", () => {
   for (const offsets of [
@@ -93,12 +107,8 @@ describe("a large page that is filled lazily", () => {
   });
 
   it("of which only what is touched is filled stays so, whether or not a monitor tells of resets", async () => {
-    await using ram = await RamVictim.start(2);
-    using ledger = new TemporaryFolder();
-    const input = { pid: ram.pid, ledger: ledger.path, lost: [4096], fill: "lazy", fillRate: 0 } as const;
-    await using guard = await GuardProcess.start(input);
-    await ram.poison(1);
-    assert.equal(await ram.touch(1, 65536), "ok");
+    await using setting = await onlyTouched();
+    const { ram, guard } = setting;
     // Longer than it takes a guard without a monitor to look for resets.
     await sleep(2500);
     assert.deepEqual(guard.all("filled"), []);
@@ -119,12 +129,8 @@ describe("a large page that is filled lazily", () => {
   });
 
   it("whose file cannot be read any more: what is touched then is lost, and nobody waits for ever", async () => {
-    await using ram = await RamVictim.start(2);
-    using ledger = new TemporaryFolder();
-    const input = { pid: ram.pid, ledger: ledger.path, lost: [4096], fill: "lazy", fillRate: 0 } as const;
-    await using guard = await GuardProcess.start(input);
-    await ram.poison(1);
-    assert.equal(await ram.touch(1, 65536), "ok");
+    await using setting = await onlyTouched();
+    const { ram, guard } = setting;
     truncateSync(`/proc/${ram.pid}/fd/3`, ram.pageSize);
     assert.match(await ram.touch(1, 1_048_576), /^lost/);
     await guard.murder();
@@ -155,12 +161,8 @@ describe("a large page that is filled lazily", () => {
   });
 
   it("that has lost a part of its mapping is filled none the less", async () => {
-    await using ram = await RamVictim.start(2);
-    using ledger = new TemporaryFolder();
-    const input = { pid: ram.pid, ledger: ledger.path, lost: [4096], fill: "lazy", fillRate: 0 } as const;
-    await using guard = await GuardProcess.start(input);
-    await ram.poison(1);
-    assert.equal(await ram.touch(1, 65536), "ok");
+    await using setting = await onlyTouched();
+    const { ram, guard } = setting;
     assert.equal(await ram.victim.ask("hole 1 12288"), "hole done");
     for (const offset of [16384, 1048576]) assert.equal(await ram.touch(1, offset), "ok");
     await guard.stop();
