@@ -54,6 +54,23 @@ export function assertNothingLeft(pid: number, spares = 0): void {
   );
 }
 
+/**
+ * The same beside a guard that lays out its next spares: while it does, one may be missing, and a userfaultfd is open for a moment.
+ *
+ * @throws Error if something else stays
+ */
+export async function untilNothingLeft(pid: number, spares: number): Promise<void> {
+  await waitUntil(`nothing is left in process ${pid} but ${spares} spares`, () => {
+    try {
+      assertNothingLeft(pid, spares);
+      return true;
+    } catch (error) {
+      if (error instanceof assert.AssertionError) return false;
+      throw error;
+    }
+  });
+}
+
 /** Number of overlays in their large page's place. A large page may show as several mappings: each is counted once. */
 export function overlaysIn(pid: number): number {
   return new Set(readOverlays(pid).placed.map(({ overlay }) => overlay.base)).size;

@@ -5,17 +5,16 @@ import { join } from "node:path";
 import { describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { guardSteps } from "../../src/guard/guard-context.js";
-import { readOverlays } from "../../src/recovery/classify.js";
 import { populatedSpareSteps } from "../../src/recovery/populated-spare.js";
 import { populatedSwapSteps } from "../../src/recovery/populated-swap.js";
 import { swapSteps } from "../../src/recovery/swap.js";
 import { GuardProcess } from "../framework/guard-process.js";
 import { ObligingMonitor } from "../framework/obliging-monitor.js";
 import {
-  assertNothingLeft,
   assertUntouched,
   overlaysIn,
   untilMasksAre,
+  untilNothingLeft,
   untilUntraced,
 } from "../framework/process-state.js";
 import { LARGE_PAGE, RamVictim } from "../framework/ram-victim.js";
@@ -87,11 +86,7 @@ describe("a guard that is killed with -9", () => {
       await ram.poison(2);
       await heir.waitFor("recovered", isSwapped(step) ? 1 : 2);
       await ram.checkAll({ 1: 1, 2: 1 });
-      await waitUntil(
-        "the next spare is there",
-        () => readOverlays(ram.pid).stray.length > 0 || withoutPopulated,
-      );
-      assertNothingLeft(ram.pid, withoutPopulated ? 0 : 1);
+      await untilNothingLeft(ram.pid, withoutPopulated ? 0 : 1);
       assert.equal(overlaysIn(ram.pid), 2);
       assert.equal(await ram.victim.ask("handler"), "handler caught");
       const { reads = 0, corrupt } = await ram.victim.counts("calm");
@@ -122,7 +117,7 @@ describe("a guard that is killed with -9", () => {
     test.diagnostic(`${reads} reads; ${swapped} of 10 guards had swapped when they died`);
     assert.equal(corrupt, 0);
     await using last = await GuardProcess.start(input);
-    assertNothingLeft(ram.pid, 1);
+    await untilNothingLeft(ram.pid, 1);
     await last.stop();
     await ram.checkAll();
     await assertUntouched(ram.pid);
