@@ -53,6 +53,7 @@ export function createContext(
     abandoned: closeLater,
     trouble: ({ base }, code, message) =>
       journal.tell({ event: "warning", code, message: `The replacement at ${hex(base)}: ${message}` }),
+    step: trial.onStep,
   });
   return {
     pid,

@@ -63,8 +63,15 @@ export const resetSteps = [
 /** Named points of what happens when a thread touches a lost page of a guest that was reset. */
 export const forgiveSteps = ["lost-forgiven"] as const;
 
-/** Named points of a lazy recovery after the swap. */
-export const lazySteps = ["fill-begun", "fill-full", "fill-closed", "fill-recorded"] as const;
+/** Named points of a lazy recovery after the swap, those of the fill thread among them. */
+export const lazySteps = [
+  "fill-begun",
+  "fill-unwatched",
+  "range-joined",
+  "fill-full",
+  "fill-closed",
+  "fill-recorded",
+] as const;
 
 /** Named points of giving a poisoned page back. */
 export const giveBackSteps = ["return-recorded", "return-told"] as const;

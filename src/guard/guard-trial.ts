@@ -20,6 +20,8 @@ export interface GuardTrial {
   readonly onStep?: (step: GuardStep) => void;
   /** Offsets in every large page that are called bad whatever its file says. */
   readonly pretendBad?: readonly number[];
+  /** For how long a guard that does not start waits until it can fill what a dead one has left, in milliseconds. */
+  readonly fillPatienceMs?: number;
   /** What the kernel is said to have reported. */
   readonly reportedBad?: GuardContext["reportedBad"];
 }

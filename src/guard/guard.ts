@@ -91,7 +91,7 @@ export class Guard {
       for (const warning of warnings) journal.tell(warning);
       sharers.announce((names) => tellSharers(journal, pid, names));
       guard = started;
-      adoptFills(guard.#context, [...inventory.placed, ...inventory.torn], left);
+      adoptFills(guard.#context, inventory, left);
       prepareFirstSpares(guard.#context);
       tellState(guard.#context, inventory, ram);
       // Threads that could not be stopped at the start.

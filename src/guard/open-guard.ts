@@ -63,7 +63,7 @@ export async function openGuard(options: OpenGuardOptions): Promise<Guard> {
   } catch (error) {
     early[Symbol.dispose]();
     using late = new EarlyFills(pid, pretendBad);
-    await late.finish();
+    if (!(await late.finish(options.trial?.fillPatienceMs))) options.sink(unfilled);
     throw error;
   }
 }
@@ -128,6 +128,14 @@ async function endLeftPause(vm: VirtualMachine, journal: Journal): Promise<void>
     journal.tell({ event: "warning", code, message: messageOf(error) });
   }
 }
+
+const unfilled = {
+  event: "warning",
+  code: "HM_FILL",
+  message:
+    "A replacement that an earlier guard has left could not be filled. Whoever touches what is missing waits until another guard starts: " +
+    "free memory on the host, or raise the limit of QEMU's control group, and start one",
+} as const;
 
 const noQmp = {
   event: "warning",

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { hva } from "../../src/linux/address.js";
 import { readDescriptors } from "../../src/linux/procfs/fdinfo.js";
-import { readSmapsEntry } from "../../src/linux/procfs/smaps.js";
+import { readSmaps, readSmapsEntry } from "../../src/linux/procfs/smaps.js";
 import { type ProcessStatus, readStatus, readThreadStatus } from "../../src/linux/procfs/status.js";
 import { readTasks } from "../../src/linux/procfs/tasks.js";
 import { readOverlays } from "../../src/recovery/classify.js";
@@ -74,6 +74,13 @@ export async function untilNothingLeft(pid: number, spares: number): Promise<voi
 /** Number of overlays in their large page's place. A large page may show as several mappings: each is counted once. */
 export function overlaysIn(pid: number): number {
   return new Set(readOverlays(pid).placed.map(({ overlay }) => overlay.base)).size;
+}
+
+/** Bytes of a range that the kernel maps as transparent huge pages, by its own count. The range has no mappings of others in it. */
+export function joinedBytes(pid: number, start: bigint, size: number): number {
+  return readSmaps(pid)
+    .filter(({ mapping }) => mapping.start < start + BigInt(size) && mapping.end > start)
+    .reduce((sum, { bytes }) => sum + (bytes.get("AnonHugePages") ?? 0), 0);
 }
 
 /** VmFlags of the mapping at an address. */

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { GuardProcess } from "../framework/guard-process.js";
-import { assertUntouched } from "../framework/process-state.js";
+import { assertUntouched, joinedBytes } from "../framework/process-state.js";
 import { RamVictim } from "../framework/ram-victim.js";
 import { TemporaryFolder } from "../framework/temporary-folder.js";
 
@@ -21,6 +21,9 @@ const troubles = {
     'class extends Worker { constructor() { super("process.exit(3)", { eval: true }); } }',
   "ends in the middle":
     "class extends Worker { constructor(...words) { super(...words); setTimeout(() => this.terminate(), 400); } }",
+  "ends when there is only something to join":
+    "class extends Worker { constructor(...words) { super(...words); " +
+    'this.on("message", ({ kind }) => { if (kind === "full") this.terminate(); }); } }',
 };
 
 describe("a fill thread", () => {
@@ -28,15 +31,17 @@ describe("a fill thread", () => {
     it(`that ${what}`, async () => {
       await using ram = await RamVictim.start(2);
       using ledger = new TemporaryFolder();
-      const input = { pid: ram.pid, ledger: ledger.path, lost: [4096], fill: "lazy", fillRate: 2 } as const;
+      const input = { pid: ram.pid, ledger: ledger.path, fill: "lazy", fillRate: 2 } as const;
       await using guard = await GuardProcess.start(input, insteadOfWorker(code));
       await ram.victim.ask("hammer 2");
       await ram.poison(1);
       const filled = await guard.waitFor("filled");
-      assert.equal(filled.salvagedBytes, ram.pageSize - 4096);
+      assert.equal(filled.salvagedBytes, ram.pageSize);
+      assert.deepEqual(filled.large, { ranges: 1, collapsed: 1 });
+      assert.equal(joinedBytes(ram.pid, ram.at(1), ram.pageSize), ram.pageSize);
       assert.ok(guard.all("warning").some((warning) => warning.code === "HM_FILL_THREAD"));
       assert.equal((await ram.victim.counts("calm"))["corrupt"], 0);
-      await ram.checkAll({ 1: 1 });
+      await ram.checkAll();
       await guard.stop();
       await assertUntouched(ram.pid);
     });

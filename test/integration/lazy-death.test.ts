@@ -10,8 +10,9 @@ import { lazySteps } from "../../src/guard/guard-context.js";
 import { lazySwapSteps } from "../../src/recovery/lazy-swap.js";
 import { spareSteps } from "../../src/recovery/spare.js";
 import { GuardProcess } from "../framework/guard-process.js";
-import { assertUntouched, overlaysIn, untilUntraced } from "../framework/process-state.js";
-import { RamVictim } from "../framework/ram-victim.js";
+import { withHugePages } from "../framework/huge-pages.js";
+import { assertUntouched, joinedBytes, overlaysIn, untilUntraced } from "../framework/process-state.js";
+import { LARGE_PAGE, RamVictim } from "../framework/ram-victim.js";
 import { SilentSocket } from "../framework/silent-socket.js";
 import { TemporaryFolder } from "../framework/temporary-folder.js";
 import type { DriverInput } from "./drivers/driver-options.js";
@@ -20,8 +21,16 @@ const LOST = 4096;
 const PAGES = 4;
 /** Reached while the guard gets ready, before there is an error. */
 const early: ReadonlySet<string> = new Set(spareSteps);
-/** Reached only when the replacement is full. */
-const late: ReadonlySet<string> = new Set(["fill-full", "fill-closed", "fill-recorded"]);
+/** Reached only when the replacement is full, and nobody watches it any more. */
+const late: ReadonlySet<string> = new Set([
+  "fill-unwatched",
+  "range-joined",
+  "fill-full",
+  "fill-closed",
+  "fill-recorded",
+]);
+/** Those after which there is still something to join: nothing is lost there, for a range with a lost page is left alone. */
+const joining: ReadonlySet<string> = new Set(["fill-unwatched", "range-joined", "fill-full"]);
 const steps = [...spareSteps, ...lazySwapSteps, ...lazySteps, "released", "outcome-recorded"];
 
 describe("a guard that fills lazily and is killed with -9", () => {
@@ -29,7 +38,9 @@ describe("a guard that fills lazily and is killed with -9", () => {
     it(`at "${step}"`, async () => {
       await using ram = await RamVictim.start(PAGES);
       using ledger = new TemporaryFolder();
-      const input: DriverInput = { pid: ram.pid, ledger: ledger.path, lost: [LOST], fill: "lazy" };
+      const lost = joining.has(step) ? [] : [LOST];
+      const input: DriverInput = { pid: ram.pid, ledger: ledger.path, lost, fill: "lazy" };
+      await ram.victim.ask("scribble 1");
       await ram.victim.ask("hammer 3");
       {
         // Only what is touched is filled, so that a death in the middle finds most of it missing.
@@ -45,20 +56,47 @@ describe("a guard that fills lazily and is killed with -9", () => {
       if (early.has(step)) await ram.poison(1);
 
       await using heir = await GuardProcess.start(input);
-      await ram.checkAll({ 1: 1 });
+      await ram.checkAll({ 1: lost.length });
       await ram.poison(2);
-      await ram.checkAll({ 1: 1, 2: 1 });
+      await ram.checkAll({ 1: lost.length, 2: lost.length });
       assert.equal(overlaysIn(ram.pid), 2);
-      const { reads = 0, corrupt } = await ram.victim.counts("calm");
-      assert.ok(reads > 0);
+      const { reads = 0, writes = 0, corrupt } = await ram.victim.counts("calm");
+      assert.ok(reads > 0 && writes > 0);
       assert.equal(corrupt, 0);
       assert.deepEqual(heir.all("refused"), []);
       await heir.stop();
-      await ram.checkAll({ 1: 1, 2: 1 });
+      await ram.checkAll({ 1: lost.length, 2: lost.length });
+      if (joining.has(step)) {
+        assert.deepEqual(
+          heir.all("filled").map(({ large }) => large),
+          Array.from({ length: 2 }, () => ({ ranges: 1, collapsed: 1 })),
+        );
+        assert.equal(joinedBytes(ram.pid, ram.at(1), LARGE_PAGE), LARGE_PAGE);
+      }
       await assertUntouched(ram.pid);
       assert.deepEqual(await ram.victim.quit(), { code: 0, signal: null });
     });
   }
+
+  it("before it has joined anything, where the host does not want large pages any more: its heir leaves them small", async () => {
+    await using ram = await RamVictim.start(2);
+    using ledger = new TemporaryFolder();
+    const input: DriverInput = { pid: ram.pid, ledger: ledger.path, fill: "lazy" };
+    {
+      await using guard = await GuardProcess.start({ ...input, killAt: "fill-unwatched" });
+      await ram.poison(1);
+      assert.equal(await ram.touch(1), "ok");
+      await guard.diesAtStep();
+    }
+    await withHugePages("never", async () => {
+      await using heir = await GuardProcess.start(input);
+      assert.deepEqual((await heir.waitFor("filled")).large, { ranges: 0, collapsed: 0 });
+      assert.equal(joinedBytes(ram.pid, ram.at(1), LARGE_PAGE), 0);
+      await heir.stop();
+    });
+    await ram.checkAll();
+    await assertUntouched(ram.pid);
+  });
 
   it("and whose heir gets no word from QEMU's monitor: the pages come all the same", async () => {
     await using ram = await RamVictim.start(PAGES);

@@ -1,13 +1,14 @@
 /** A large page that is replaced first and filled afterwards: nobody ever reads a hole, and at the end nothing is left of how it was done. */
 
 import assert from "node:assert/strict";
-import { readFileSync, truncateSync, writeFileSync } from "node:fs";
+import { truncateSync } from "node:fs";
 import { describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { ledgerPath } from "../../src/ledger/ledger-folder.js";
 import { readLedger } from "../../src/ledger/ledger-reader.js";
 import { readStat } from "../../src/linux/procfs/stat.js";
 import { GuardProcess } from "../framework/guard-process.js";
+import { withHugePages } from "../framework/huge-pages.js";
 import { assertUntouched, overlaysIn } from "../framework/process-state.js";
 import { LARGE_PAGE, RamVictim } from "../framework/ram-victim.js";
 import { Resources } from "../framework/resources.js";
@@ -137,14 +138,11 @@ describe("a large page that is filled lazily", () => {
   });
 
   it("is joined to large pages again unless the host says never", async () => {
-    const setting = "/sys/kernel/mm/transparent_hugepage/enabled";
-    const before = /\[(\w+)\]/.exec(readFileSync(setting, "latin1"))?.[1] ?? "madvise";
-    try {
-      for (const [choice, ranges] of [
-        ["never", 0],
-        ["madvise", 1],
-      ] as const) {
-        writeFileSync(setting, choice);
+    for (const [choice, ranges] of [
+      ["never", 0],
+      ["madvise", 1],
+    ] as const) {
+      await withHugePages(choice, async () => {
         await using ram = await RamVictim.start(2);
         using ledger = new TemporaryFolder();
         const input = { pid: ram.pid, ledger: ledger.path, lost: [], fill: "lazy" } as const;
@@ -154,9 +152,7 @@ describe("a large page that is filled lazily", () => {
         assert.deepEqual((await guard.waitFor("filled")).large.ranges, ranges, choice);
         await ram.checkAll();
         await guard.stop();
-      }
-    } finally {
-      writeFileSync(setting, before);
+      });
     }
   });
 

@@ -12,7 +12,9 @@
  *   blocked K OFFSET  the same in a thread that blocks SIGBUS, as QEMU's main loop does
  *   hammer N          start N threads that read random words of all pages and check them
  *   reads             "reads=…" so far
- *   calm              stop them: "calm reads=… lost=… corrupt=…"
+ *   scribble N        before `hammer`: N threads that each write other values into a word of their own in every 4 KiB, and check that
+ *                     what they have written before is still there
+ *   calm              stop them, and put the pattern back: "calm reads=… writes=… lost=… corrupt=…"
  *   churn N           start and join N threads, one after another
  *   flurry N          N threads that start and join threads until `still`
  *   still             stop them: "still born=…"
@@ -80,6 +82,13 @@ static void fill(size_t page) {
   for (size_t w = page * words_per_page(), end = w + words_per_page(); w < end; w++) ram[w] = pattern(w);
 }
 
+/* The last words of each small page belong to the scribblers; the first one's is the very last. */
+#define SMALL_WORDS (4096 / 8)
+#define MOST_SCRIBBLERS 4
+static int scribbler_count;
+
+static int is_scribbled(size_t word) { return word % SMALL_WORDS >= SMALL_WORDS - (size_t)scribbler_count; }
+
 /* 0 right, 1 lost, 2 wrong byte */
 static int try_word(size_t word) {
   recovering = 1;
@@ -96,7 +105,7 @@ static int try_word(size_t word) {
  * that want the page come at once when it opens. Nobody waits for a hammer that is stopped at another page, and one that is stopped
  * at this page waits for its guard or its handler, never for the gate. Both sides write, then read (sequentially consistent).
  */
-static atomic_size_t gated, inside[MOST_HAMMERS]; /* number of a page and one, or 0 */
+static atomic_size_t gated, inside[MOST_HAMMERS + MOST_SCRIBBLERS]; /* number of a page and one, or 0 */
 
 static void enter(size_t hammer, size_t page) {
   for (;;) {
@@ -111,7 +120,7 @@ static void leave(size_t hammer) { inside[hammer] = 0; }
 
 static void close_gate(size_t page) {
   gated = page + 1;
-  for (size_t hammer = 0; hammer < MOST_HAMMERS; hammer++)
+  for (size_t hammer = 0; hammer < MOST_HAMMERS + MOST_SCRIBBLERS; hammer++)
     while (inside[hammer] == page + 1) usleep(50);
 }
 
@@ -170,7 +179,7 @@ static void *touch_blocked(void *argument) {
 static pthread_t hammers[MOST_HAMMERS];
 static int hammer_count;
 static atomic_int hammering;
-static atomic_ullong reads, losses, corruptions;
+static atomic_ullong reads, writes, losses, corruptions;
 
 static _Thread_local uint64_t hammered;
 
@@ -180,6 +189,7 @@ static void *hammer(void *argument) {
   while (hammering) {
     random ^= random << 13; random ^= random >> 7; random ^= random << 17;
     size_t word = random % (pages * words_per_page());
+    if (is_scribbled(word)) continue;
     enter(me, word / words_per_page());
     int result = try_word(word);
     if (result == 1) losses++;
@@ -195,6 +205,8 @@ static void *hammer(void *argument) {
   }
   return NULL;
 }
+
+#include "scribblers.h"
 
 static void *nothing(void *argument) { return argument; }
 
@@ -240,14 +252,19 @@ static void send_optional(size_t page, size_t offset) {
   printf("optional %d %p %d\n", last_error.si_code, last_error.si_addr, last_error.si_addr_lsb);
 }
 
+__attribute__((noinline)) static int any_wrong(size_t first, size_t words) {
+  int wrong = 0;
+  for (size_t w = first; w < first + words; w++) if (!is_scribbled(w) && ram[w] != pattern(w)) wrong = 1;
+  return wrong;
+}
+
 /* All words of a small page: 0 right, 1 lost, 2 wrong byte. */
 static int try_small(size_t first, size_t words) {
   recovering = 1;
   if (sigsetjmp(recover_point, 1)) { recovering = 0; return 1; }
-  int result = 0;
-  for (size_t w = first; w < first + words; w++) if (ram[w] != pattern(w)) result = 2;
+  int wrong = any_wrong(first, words);
   recovering = 0;
-  return result;
+  return wrong ? 2 : 0;
 }
 
 static void check(size_t page) {
@@ -307,7 +324,8 @@ int main(int count, char **arguments) {
       pthread_join(thread, NULL);
     } else if (!strcmp(command, "hammer")) {
       hammering = 1;
-      reads = losses = corruptions = 0;
+      reads = 0;
+      if (scribbler_count == 0) losses = corruptions = 0;
       for (hammer_count = 0; hammer_count < (int)first && hammer_count < MOST_HAMMERS; hammer_count++)
         pthread_create(&hammers[hammer_count], NULL, hammer, (void *)(uintptr_t)(hammer_count + 1));
       puts("hammer started");
@@ -315,7 +333,11 @@ int main(int count, char **arguments) {
       hammering = 0;
       for (int i = 0; i < hammer_count; i++) pthread_join(hammers[i], NULL);
       hammer_count = 0;
-      printf("calm reads=%llu lost=%llu corrupt=%llu\n", reads, losses, corruptions);
+      end_scribblers();
+      printf("calm reads=%llu writes=%llu lost=%llu corrupt=%llu\n", reads, writes, losses, corruptions);
+    } else if (!strcmp(command, "scribble")) {
+      start_scribblers(first);
+      puts("scribble started");
     } else if (!strcmp(command, "reads")) printf("reads=%llu\n", reads);
     else if (!strcmp(command, "churn")) { churn(first); puts("churn done"); }
     else if (!strcmp(command, "flurry")) {

@@ -3,6 +3,7 @@
  * whoever waits for one waits whatever is wrong with the ledger.
  */
 
+import { setTimeout as sleep } from "node:timers/promises";
 import { closeDescriptor, openProcess } from "../../linux/pidfd.js";
 import { readMessages } from "../../linux/userfaultfd-fill.js";
 import { readOverlays } from "../../recovery/classify.js";
@@ -14,9 +15,14 @@ import { LocalFill } from "./local-fill.js";
 interface Early {
   readonly fill: LocalFill;
   readonly file: RamFile | undefined;
-  /** Settles when the VM, or the replacement, is gone. */
-  readonly gone: Promise<void>;
+  /** Set when it is full, or when the VM or the replacement is gone: nobody waits for any of it. */
+  readonly state: { settled: boolean };
 }
+
+/** As long as nothing can be put in place and nobody asks for anything, in milliseconds. */
+const PATIENCE_MS = 30_000;
+/** How often it is looked whether all is done. */
+const LOOK_MS = 20;
 
 /** See the head of the file. Serves until it is disposed of: then the next to come wakes all who wait. */
 export class EarlyFills implements Disposable {
@@ -47,13 +53,11 @@ export class EarlyFills implements Disposable {
       const file = tryOpenRamFile(pid, processDescriptor, overlay);
       // What nobody can read any more is lost; nobody may wait for it for ever.
       const source = { file: file?.ours ?? -1, offset, size, pretendBad };
-      let fill: LocalFill | undefined;
-      const gone = new Promise<void>((resolve) => {
-        fill = new LocalFill(pid, { userfaultfd: taken.ours, base, source }, (error) => {
-          if (error instanceof FillError && error.vanished) resolve();
-        });
+      const state = { settled: false };
+      const fill = new LocalFill(pid, { userfaultfd: taken.ours, base, source }, (error) => {
+        if (error instanceof FillError && error.vanished) state.settled = true;
       });
-      if (fill !== undefined) this.#fills.push({ file, fill, gone });
+      this.#fills.push({ file, fill, state });
     }
   }
 
@@ -66,13 +70,23 @@ export class EarlyFills implements Disposable {
     for (const one of this.#userfaultfds) readMessages(one);
   }
 
-  /** Fills all of them, for there will be no guard. */
-  async finish(): Promise<void> {
-    await Promise.all(
-      this.#fills.map(({ fill, gone }) =>
-        Promise.race([gone, new Promise<void>((resolve) => fill.fillAll(() => resolve()))]),
-      ),
-    );
+  /**
+   * Fills all of them, for there will be no guard. Gives up only when for a while it could do nothing for anybody: memory is short, say, and nobody
+   * touched what is missing, or could be served. A guard that refuses to start must end some time, so that whoever watches over it can start
+   * another one; until then whoever touches what is missing waits, as after the death of a guard.
+   *
+   * @param patienceMs that while
+   * @returns whether all are full
+   */
+  async finish(patienceMs: number = PATIENCE_MS): Promise<boolean> {
+    for (const { fill, state } of this.#fills) {
+      fill.fillAll(() => {
+        state.settled = true;
+      });
+    }
+    const open = (): Early[] => this.#fills.filter(({ state }) => !state.settled);
+    while (open().some(({ fill }) => fill.idle < patienceMs)) await sleep(LOOK_MS);
+    return open().length === 0;
   }
 
   [Symbol.dispose](): void {

@@ -15,7 +15,17 @@ export interface FillOrder {
   readonly collapse: boolean;
   /** MiB a second in the background; Infinity without a limit; 0: only what is touched. */
   readonly rate: number;
+  /** Whether it is full and watched by nobody already: a dead guard has not joined all of it. */
+  readonly full: boolean;
+  /**
+   * Only where a guard is tried: a number that the guard raises when it has taken note of a named point. The thread stands there until then, so
+   * that whatever happens to the guard happens at that very point.
+   */
+  readonly steps: SharedArrayBuffer | undefined;
 }
+
+/** Named points in the fill thread: nobody watches the replacement any more; one range of it was joined, or could not be. */
+export type FillStep = "fill-unwatched" | "range-joined";
 
 /** What the fill thread is started with. */
 export interface FillThreadData {
@@ -36,6 +46,9 @@ export type ToFiller =
 export type FromFiller =
   /** It serves the faults of this one from now on. */
   | { readonly kind: "serving"; readonly id: number }
+  /** Each 4 KiB is in place or marked: what is left is to join ranges. */
+  | { readonly kind: "full"; readonly id: number; readonly lost: readonly number[] }
+  | { readonly kind: "step"; readonly id: number; readonly step: FillStep }
   | { readonly kind: "filled"; readonly id: number; readonly result: FillResult }
   /** It goes on trying. */
   | { readonly kind: "trouble"; readonly id: number; readonly code: string; readonly message: string }

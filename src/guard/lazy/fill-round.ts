@@ -1,17 +1,23 @@
 /** One replacement in the fill thread: a little of it at a time, and whoever waits first. */
 
-import { hva } from "../../linux/address.js";
-import { collapseRange, HUGE_RANGE } from "../../linux/collapse.js";
 import { unregisterRange } from "../../linux/userfaultfd.js";
 import { MOST_PIECE, PageFill } from "../../recovery/page-fill.js";
-import type { FillOrder, FillResult } from "./fill-messages.js";
+import type { FillOrder, FillResult, FillStep } from "./fill-messages.js";
 import { MemoryGate } from "./memory-gate.js";
+import { RangeJoins } from "./range-joins.js";
 
 /** After a fault more of them are likely: then the pieces that a next one may have to wait for are small. */
 const SMALL_PIECE = 16_384;
 const CAREFUL_MS = 2;
 /** Until a page that could not be put in place is tried again. */
 const RETRY_MS = 1;
+
+/** Who wants to know how far it is. */
+export interface RoundListener {
+  /** Each 4 KiB is in place or marked; whoever goes on from here needs no source any more. @param lost offsets of the lost 4 KiB */
+  full(lost: readonly number[]): void;
+  step(step: FillStep): void;
+}
 
 /** See the head of the file. */
 export class FillRound {
@@ -22,16 +28,16 @@ export class FillRound {
   readonly #memory: MemoryGate;
   #lastFault = -Infinity;
   #hurry = false;
-  #nextRange: number | undefined;
-  #ranges = 0;
-  #collapsed = 0;
-  /** Ranges that could not be joined: their pages may have been in use, or no large page free. */
-  readonly #onceMore: number[] = [];
+  /** Once it is full. */
+  #joins: RangeJoins | undefined;
+  readonly #listener: RoundListener;
 
-  constructor(order: FillOrder) {
+  constructor(order: FillOrder, listener: RoundListener) {
     this.order = order;
+    this.#listener = listener;
     this.#fill = new PageFill(order.job);
     this.#memory = new MemoryGate(order.pid);
+    if (order.full) this.#joins = this.#newJoins(undefined);
   }
 
   /** Lets go of what it has open. */
@@ -41,7 +47,7 @@ export class FillRound {
 
   /** Whether it still watches for faults. */
   get watching(): boolean {
-    return this.#nextRange === undefined;
+    return this.#joins === undefined;
   }
 
   /** From now on as fast as it can. */
@@ -77,7 +83,7 @@ export class FillRound {
    * @throws RecoveryError (of which MemoryIsShort is told once), LinuxError HM_USERFAULTFD
    */
   step(now: number): FillResult | undefined {
-    if (this.watching) {
+    if (this.#joins === undefined) {
       if (!this.#fill.complete) {
         if (!this.#memory.allows(this.#filled, now)) return undefined;
         const careful = now - this.#lastFault < CAREFUL_MS;
@@ -85,34 +91,21 @@ export class FillRound {
         return undefined;
       }
       const { userfaultfd, base, source } = this.order.job;
+      const { lost } = this.#fill;
+      this.#listener.full(lost);
       // Every 4 KiB is in place or marked, so nobody can find a hole where nobody watches any more.
       unregisterRange(userfaultfd, base, source.size);
-      this.#nextRange = 0;
+      this.#listener.step("fill-unwatched");
+      this.#joins = this.#newJoins(lost);
     }
-    return this.#joinNext();
+    return this.#joins.step();
   }
 
-  #joinNext(): FillResult | undefined {
-    const { job, collapse } = this.order;
-    const { lost } = this.#fill;
-    const at = this.#nextRange ?? 0;
-    if (at < job.source.size && collapse) {
-      this.#nextRange = at + HUGE_RANGE;
-      if (lost.some((offset) => offset >= at && offset < at + HUGE_RANGE)) return undefined;
-      this.#ranges += 1;
-      if (!this.#join(at)) this.#onceMore.push(at);
-      return undefined;
-    }
-    const again = this.#onceMore.pop();
-    if (again === undefined) return { lost, ranges: this.#ranges, collapsed: this.#collapsed };
-    this.#join(again);
-    return undefined;
-  }
-
-  #join(at: number): boolean {
-    const { job, processDescriptor } = this.order;
-    const joined = collapseRange(processDescriptor, hva(job.base + BigInt(at))) === 0;
-    if (joined) this.#collapsed += 1;
-    return joined;
+  #newJoins(lost: readonly number[] | undefined): RangeJoins {
+    const { collapse, job, pid, processDescriptor } = this.order;
+    const { base, source } = job;
+    return new RangeJoins({ pid, processDescriptor, base, size: source.size, collapse, lost }, () =>
+      this.#listener.step("range-joined"),
+    );
   }
 }

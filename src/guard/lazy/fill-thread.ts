@@ -7,7 +7,7 @@ import { parentPort, receiveMessageOnPort, workerData } from "node:worker_thread
 import { HugemendError, messageOf } from "../../errors.js";
 import { clearWakeUp, waitReadable } from "../../linux/readiness.js";
 import { FillError } from "../../recovery/page-fill.js";
-import type { FillThreadData, FromFiller, ToFiller } from "./fill-messages.js";
+import type { FillOrder, FillThreadData, FromFiller, ToFiller } from "./fill-messages.js";
 import { FillRound } from "./fill-round.js";
 import { MemoryIsShort } from "./memory-gate.js";
 
@@ -27,6 +27,20 @@ function say(message: FromFiller): void {
   parentPort?.postMessage(message);
 }
 
+function roundOf(order: FillOrder): FillRound {
+  const { id, steps } = order;
+  return new FillRound(order, {
+    full: (lost) => say({ kind: "full", id, lost }),
+    step: (step) => {
+      if (steps === undefined) return;
+      const noted = new Int32Array(steps);
+      const before = Atomics.load(noted, 0);
+      say({ kind: "step", id, step });
+      Atomics.wait(noted, 0, before);
+    },
+  });
+}
+
 function takeWord(): void {
   const now = Atomics.load(counter, 0);
   if (now === seen || parentPort === null) return;
@@ -40,7 +54,7 @@ function takeWord(): void {
     if (message.kind === "end") ended = true;
     else if (message.kind === "hurry") for (const round of rounds) round.hurry();
     else {
-      rounds.push(new FillRound(message.order));
+      rounds.push(roundOf(message.order));
       say({ kind: "serving", id: message.order.id });
     }
   }

@@ -1,16 +1,16 @@
 /** All replacements of one VM that are being filled, and those that are full but not yet closed up. */
 
-import { hugePageChoice } from "../../linux/collapse.js";
 import { closeDescriptor } from "../../linux/pidfd.js";
 import { wakeAll } from "../../linux/userfaultfd-fill.js";
 import type { PageSource } from "../../recovery/large-page-reader.js";
-import { lostNow } from "../../recovery/lost-now.js";
 import type { OverlayIdentity } from "../../recovery/overlay-name.js";
 import { FillError, type FillJob } from "../../recovery/page-fill.js";
 import type { Spare } from "../../recovery/spare.js";
 import { FillClient } from "./fill-client.js";
-import type { FillResult, FromFiller } from "./fill-messages.js";
+import type { FillResult, FillStep, FromFiller } from "./fill-messages.js";
 import { LocalFill } from "./local-fill.js";
+import { joinInTurns } from "./local-joins.js";
+import { wantsJoins } from "./range-joins.js";
 
 /** A spare that is in place: of this guard, or of one before it. */
 export type PlacedSpare = Pick<Spare, "userfaultfd" | "theirs" | "note" | "release">;
@@ -45,6 +45,8 @@ export interface LazyFillsListener {
   abandoned(theirs: number): void;
   /** Filling goes on, but something stands in its way. */
   trouble(page: OverlayIdentity, code: string, message: string): void;
+  /** Called at each named point of the fill thread, which waits meanwhile; undefined if nobody wants to know. */
+  readonly step: ((step: FillStep) => void) | undefined;
 }
 
 /** For this long the guard's own thread serves alone. */
@@ -52,6 +54,8 @@ const HAND_OVER_MS = 5;
 
 interface Entry extends Filling {
   local: LocalFill | undefined;
+  /** When each 4 KiB is in place or marked; what is lost is not known if a dead guard has filled it. */
+  full: { readonly lost: readonly number[] | undefined } | undefined;
 }
 
 /** See the head of the file. */
@@ -63,6 +67,8 @@ export class LazyFills {
   readonly #entries = new Map<number, Entry>();
   readonly #filled: Filled[] = [];
   readonly #told = new Set<string>();
+  /** See FillOrder.steps. */
+  readonly #steps: SharedArrayBuffer | undefined;
   #client: FillClient | undefined;
   #next = 1;
   #hurrying = false;
@@ -73,6 +79,7 @@ export class LazyFills {
     this.#processDescriptor = processDescriptor;
     this.#policy = policy;
     this.#listener = listener;
+    this.#steps = listener.step === undefined ? undefined : new SharedArrayBuffer(4);
   }
 
   /** The VM's descriptors that belong to replacements being filled. */
@@ -90,7 +97,7 @@ export class LazyFills {
     const id = this.#next;
     this.#next += 1;
     const job = jobOf(filling);
-    const entry: Entry = { ...filling, local: undefined };
+    const entry: Entry = { ...filling, local: undefined, full: undefined };
     this.#entries.set(id, entry);
     // Whoever touched it while it moved has told so before anybody served.
     wakeAll(job.userfaultfd, job.base, job.source.size);
@@ -102,12 +109,18 @@ export class LazyFills {
   #handOver(id: number, job: FillJob): void {
     const entry = this.#entries.get(id);
     if (entry === undefined) return;
-    // The operator's word on large pages of the kernel's own counts here as well.
-    const choice = hugePageChoice();
-    const collapse = choice !== undefined && choice !== "never";
     const chosen = entry.onlyTouched ? 0 : this.#policy.fillRate;
     const rate = this.#hurrying ? Number.POSITIVE_INFINITY : chosen;
-    const order = { id, job, pid: this.#pid, processDescriptor: this.#processDescriptor, rate, collapse };
+    const order = {
+      id,
+      job,
+      pid: this.#pid,
+      processDescriptor: this.#processDescriptor,
+      rate,
+      collapse: wantsJoins(),
+      full: entry.full !== undefined,
+      steps: this.#steps,
+    };
     try {
       this.#client ??= new FillClient({
         told: (message) => this.#hear(message),
@@ -119,15 +132,12 @@ export class LazyFills {
     }
   }
 
-  /** One that turns out to be full already. */
+  /** One that a dead guard has filled, and that nobody watches any more: what it has not joined is joined now. */
   closeUp(filling: Filling): void {
-    const result = {
-      lost: lostNow(this.#pid, filling.page.base, filling.page.size),
-      ranges: 0,
-      collapsed: 0,
-    };
-    this.#filled.push({ ...filling, result });
-    this.#listener.wake();
+    const id = this.#next;
+    this.#next += 1;
+    this.#entries.set(id, { ...filling, local: undefined, full: { lost: undefined } });
+    setTimeout(() => this.#handOver(id, jobOf(filling)), HAND_OVER_MS);
   }
 
   /** Takes a replacement that is full; undefined if there is none. */
@@ -152,15 +162,25 @@ export class LazyFills {
       entry.local = undefined;
       // What this thread has heard of and could not serve yet is told again.
       wakeAll(entry.spare.userfaultfd, entry.page.base, entry.page.size);
-    } else if (message.kind === "filled") this.#done(message.id, message.result);
+    } else if (message.kind === "full") entry.full = { lost: message.lost };
+    else if (message.kind === "step") this.#note(message.step);
+    else if (message.kind === "filled") this.#done(message.id, message.result);
     else if (message.kind === "vanished") this.#forget(message.id);
     else this.#tellOnce(entry, message.code, message.message);
+  }
+
+  #note(step: FillStep): void {
+    this.#listener.step?.(step);
+    if (this.#steps === undefined) return;
+    const noted = new Int32Array(this.#steps);
+    Atomics.add(noted, 0, 1);
+    Atomics.notify(noted, 0);
   }
 
   #done(id: number, result: FillResult): void {
     const entry = this.#entries.get(id);
     if (entry === undefined) return;
-    const { local, ...filling } = entry;
+    const { local, full: _full, ...filling } = entry;
     local?.stop();
     this.#filled.push({ ...filling, result });
     this.#drop(id);
@@ -200,9 +220,27 @@ export class LazyFills {
     this.#client = undefined;
     for (const [id, entry] of this.#entries) {
       this.#tellOnce(entry, "HM_FILL_THREAD", error instanceof Error ? error.message : String(error));
+      if (entry.full !== undefined) {
+        this.#joinHere(id, entry, entry.full.lost);
+        continue;
+      }
       entry.local ??= new LocalFill(this.#pid, jobOf(entry), (trouble) => this.#localTrouble(id, trouble));
-      entry.local.fillAll((result) => this.#done(id, result));
+      entry.local.fillAll((lost) => this.#joinHere(id, entry, lost));
     }
+  }
+
+  #joinHere(id: number, entry: Entry, lost: readonly number[] | undefined): void {
+    const { page, spare } = entry;
+    entry.full = { lost };
+    const processDescriptor = this.#processDescriptor;
+    const { base, size } = page;
+    const job = { pid: this.#pid, processDescriptor, base, size, collapse: wantsJoins(), lost };
+    joinInTurns(job, spare.userfaultfd, {
+      wanted: () => this.#entries.get(id) === entry,
+      joined: () => this.#listener.step?.("range-joined"),
+      failed: (error) => this.#localTrouble(id, error),
+      done: (result) => this.#done(id, result),
+    });
   }
 
   #tellOnce({ page }: Filling, code: string, message: string): void {

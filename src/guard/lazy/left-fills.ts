@@ -12,8 +12,9 @@ import { mapFilesPath } from "../../linux/procfs/map-files.js";
 import { type Mapping, readMaps } from "../../linux/procfs/maps.js";
 import { readSmapsEntry } from "../../linux/procfs/smaps.js";
 import { readMessages, wakeAll } from "../../linux/userfaultfd-fill.js";
-import type { PlacedOverlay } from "../../recovery/classify.js";
+import type { FoundOverlays } from "../../recovery/classify.js";
 import type { OverlayIdentity } from "../../recovery/overlay-name.js";
+import { memoryNeeded } from "../../recovery/plan.js";
 import { openRamFile } from "../../recovery/ram-file.js";
 import { encodeTag, isTagPath, readTag, TAG_SIZE } from "../../recovery/spare-tag.js";
 import type { GuardContext } from "../guard-context.js";
@@ -58,37 +59,55 @@ function tryTake(processDescriptor: number, descriptor: number): number | undefi
   }
 }
 
-/** Goes on with what is in place. Never throws. @param placed overlays in place, torn ones as well */
+/** Goes on with what is in place. Never throws. @param found overlays of dead guards */
 export function adoptFills(
   guard: GuardContext,
-  placed: readonly PlacedOverlay[],
+  { placed, torn }: Pick<FoundOverlays, "placed" | "torn">,
   left: LeftUserfaultfds,
 ): void {
   const used = new Set<number>();
-  for (const { overlay, tag } of placed) {
+  for (const one of [...placed, ...torn]) {
+    const { overlay, tag } = one;
     const theirs = tag?.says.descriptor ?? null;
     const taken = theirs === null ? undefined : left.get(theirs);
     if (tag === undefined || theirs === null || taken === undefined || used.has(theirs)) continue;
     used.add(theirs);
-    const spare = adopted(guard.pid, tag.mapping, overlay, taken.ours, theirs);
-    const source = { ...sourceOf(guard, overlay), size: overlay.size, pretendBad: guard.pretendBad };
     const filling = {
       page: overlay,
-      spare,
-      source,
+      spare: adopted(guard.pid, tag.mapping, overlay, taken.ours, theirs),
+      source: { ...sourceOf(guard, overlay), size: overlay.size, pretendBad: guard.pretendBad },
       since: performance.now(),
-      onlyTouched: false,
+      onlyTouched: onlyTouched(guard, overlay),
     };
-    if (isWatched(guard.pid, overlay)) guard.fills.start(filling);
+    // Of one that is torn nothing is joined: filling it ends at once if it is full.
+    if (torn.includes(one) || isWatched(guard.pid, overlay)) guard.fills.start(filling);
     else guard.fills.closeUp(filling);
   }
   for (const [theirs, { ours }] of left) if (!used.has(theirs)) closeDescriptor(ours);
 }
 
-/** Full and unregistered already, if nothing watches it any more. When in doubt it is filled: that never does harm. */
-function isWatched(pid: number, { base }: OverlayIdentity): boolean {
-  const flags = readSmapsEntry(pid, base)?.vmFlags;
-  return flags === undefined || flags.has("um");
+/** As for a new replacement (recovery/plan.ts), by what memory there is now: the dead guard has told nobody how it had decided. */
+function onlyTouched({ policy, view }: GuardContext, { size }: OverlayIdentity): boolean {
+  if (policy.whenShort !== "touched") return false;
+  const needed = memoryNeeded(size);
+  try {
+    return view.headroom.bytes(needed) < needed;
+  } catch {
+    // The background fill looks at memory again.
+    return false;
+  }
+}
+
+/** Full and unregistered already, if nothing watches any of it. When in doubt it is filled: that never does harm. */
+function isWatched(pid: number, { base, size }: OverlayIdentity): boolean {
+  const end = base + BigInt(size);
+  try {
+    // The kernel may have merged it with a replacement beside it, or QEMU have split it.
+    const parts = readMaps(pid).filter((mapping) => mapping.start < end && mapping.end > base);
+    return parts.some(({ start }) => readSmapsEntry(pid, start)?.vmFlags.has("um") ?? true);
+  } catch {
+    return true;
+  }
 }
 
 function sourceOf(guard: GuardContext, overlay: OverlayIdentity): { file: number; offset: bigint } {

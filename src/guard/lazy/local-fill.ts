@@ -3,7 +3,6 @@
 import { type StopWatching, watchReadable } from "../../linux/native.js";
 import { unregisterRange } from "../../linux/userfaultfd.js";
 import { type FillJob, MOST_PIECE, PageFill } from "../../recovery/page-fill.js";
-import type { FillResult } from "./fill-messages.js";
 import { MemoryGate } from "./memory-gate.js";
 
 /** Until a page that could not be put in place is tried again, in milliseconds. */
@@ -18,6 +17,7 @@ export class LocalFill {
   #stopWatching: StopWatching | undefined;
   readonly #memory: MemoryGate;
   #filled = 0;
+  #lastGain = performance.now();
   #stopped = false;
   #retry: NodeJS.Timeout | undefined;
 
@@ -30,12 +30,21 @@ export class LocalFill {
     this.serve();
   }
 
+  /** Milliseconds since it has last given a page to anybody, or put one in place for whoever comes. */
+  get idle(): number {
+    return performance.now() - this.#lastGain;
+  }
+
+  #gained(count: number): void {
+    if (count > 0) this.#lastGain = performance.now();
+  }
+
   /** Gives everybody who waits their page, now. */
   serve(): void {
     if (this.#stopped) return;
     let again = RETRY_MS;
     try {
-      this.#fill.serve();
+      this.#gained(this.#fill.serve());
     } catch (error) {
       again = REST_MS;
       this.#trouble(error);
@@ -48,21 +57,23 @@ export class LocalFill {
     this.serve();
   }
 
-  /** Fills everything, a little in each turn of the event loop. @param done told the result */
-  fillAll(done: (result: FillResult) => void): void {
+  /** Fills everything, a little in each turn of the event loop. @param done told the lost 4 KiB, ascending, when nobody watches it any more */
+  fillAll(done: (lost: readonly number[]) => void): void {
     if (this.#stopped) return;
     let rest = 0;
     try {
-      this.#fill.serve();
-      if (this.#memory.allows(this.#filled, performance.now()))
-        this.#filled += this.#fill.fillNext(MOST_PIECE);
-      else rest = REST_MS;
+      this.#gained(this.#fill.serve());
+      if (this.#memory.allows(this.#filled, performance.now())) {
+        const placed = this.#fill.fillNext(MOST_PIECE);
+        this.#filled += placed;
+        this.#gained(placed);
+      } else rest = REST_MS;
       if (this.#fill.complete) {
         const { userfaultfd, base, source } = this.#fill.job;
         // Every 4 KiB is in place or marked: nobody can find a hole where nobody watches any more.
         unregisterRange(userfaultfd, base, source.size);
         this.stop();
-        return done({ lost: this.#fill.lost, ranges: 0, collapsed: 0 });
+        return done(this.#fill.lost);
       }
     } catch (error) {
       this.#trouble(error);

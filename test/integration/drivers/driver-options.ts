@@ -14,6 +14,7 @@ const schema = z.object({
   lost: z.array(z.int()).default([]),
   readFrom: z.string().default(""),
   acceptsIntact: z.boolean().default(true),
+  fillPatienceMs: z.int().optional(),
   killAt: z.string().default(""),
   killAfter: z.int().default(1),
   blockAt: z.object({ step: z.string(), ms: z.int() }).optional(),
@@ -49,6 +50,8 @@ export interface DriverOptions {
   readonly readFrom: string;
   /** Whether a page is replaced although all of it can be read: here a marker stands for the error, and no byte is bad. */
   readonly acceptsIntact: boolean;
+  /** For how long one that does not start waits until it can fill what a dead guard has left; as in the command unless said. */
+  readonly fillPatienceMs: number | undefined;
   /** The step at which the driver ends itself with SIGKILL; empty for never. */
   readonly killAt: string;
   /** At which occurrence of that step. */
@@ -71,6 +74,7 @@ export function driverOptions(text: string | undefined): DriverOptions {
     lossRoute: parsed.lossRoute,
     qmp: parsed.qmp,
     fillRate: parsed.fillRate,
+    fillPatienceMs: parsed.fillPatienceMs,
     takePage: parsed.takePage,
     blockAt: parsed.blockAt,
   };

@@ -63,6 +63,7 @@ guard = await openGuard({
     acceptsIntact: options.acceptsIntact,
     withoutPopulated: options.withoutPopulated,
     pretendBad: options.lost,
+    ...(options.fillPatienceMs === undefined ? {} : { fillPatienceMs: options.fillPatienceMs }),
     reportedBad: () => (options.unreported ? [] : options.lost),
     ...(memory === undefined
       ? {}

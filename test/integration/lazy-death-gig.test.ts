@@ -1,0 +1,119 @@
+/**
+ * The same deaths with pages of 1 GiB: a fill takes a second and 511 joins follow, while threads read all of it and write to it. One guard dies
+ * after the other, each further on than the one before. A machine that has no pages of 1 GiB to give fails this test.
+ */
+
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import type { PublicEvent } from "../../src/ledger/events.js";
+import { GuardProcess } from "../framework/guard-process.js";
+import { assertUntouched, joinedBytes, overlaysIn, untilUntraced } from "../framework/process-state.js";
+import { RamVictim } from "../framework/ram-victim.js";
+import { TemporaryFolder } from "../framework/temporary-folder.js";
+import type { DriverInput } from "./drivers/driver-options.js";
+
+const GIGABYTE = 2 ** 30;
+const RANGE = 2 * 1024 * 1024;
+const LOST = [536_870_912 + 4096];
+/** All but the one with the lost page. */
+const RANGES = 511;
+/** The kernel may lack a free page of 2 MiB here and there. */
+const ENOUGH = 450;
+const PAGES = 3;
+
+/** Where one guard dies. */
+interface Death {
+  readonly step: string;
+  /** At which occurrence of the step. */
+  readonly after?: number;
+}
+
+/** In three lives, of one large page each: what a guard has got done when it dies, the next one does not do again. */
+const lives: readonly (readonly Death[])[] = [
+  [
+    { step: "bad-found" },
+    { step: "lazy-intent-recorded" },
+    { step: "tagged" },
+    { step: "lazy-lost-marked" },
+    { step: "moving" },
+    { step: "fill-unwatched" },
+    { step: "range-joined" },
+    { step: "range-joined", after: 256 },
+    { step: "range-joined", after: RANGES },
+    { step: "fill-full" },
+    { step: "fill-closed" },
+  ],
+  [{ step: "moved" }, { step: "fill-recorded" }],
+  [{ step: "fill-begun" }],
+];
+
+type Filled = Extract<PublicEvent, { event: "filled" }>;
+
+function joined(ram: RamVictim, page: number): number {
+  return joinedBytes(ram.pid, ram.at(page), GIGABYTE) / RANGE;
+}
+
+/** @param filled what a guard has said of a page */
+function assertLarge(ram: RamVictim, page: number, filled: Filled | undefined): void {
+  const { large, salvagedBytes } = filled ?? assert.fail(`page ${page} was filled`);
+  assert.equal(salvagedBytes, GIGABYTE - LOST.length * 4096);
+  assert.equal(large.ranges, RANGES);
+  assert.ok(large.collapsed >= ENOUGH, `${large.collapsed} of ${RANGES} ranges are large again`);
+  assert.equal(joined(ram, page), large.collapsed);
+}
+
+async function die(
+  ram: RamVictim,
+  input: DriverInput,
+  { step, after = 1 }: Death,
+  page?: number,
+): Promise<GuardProcess> {
+  await using guard = GuardProcess.launch({ ...input, killAt: step, killAfter: after });
+  if (page !== undefined) {
+    await guard.waitFor("ready");
+    await ram.poison(page);
+  }
+  await guard.diesAtStep();
+  await untilUntraced(ram.pid);
+  return guard;
+}
+
+describe("guards of a page of 1 GiB", () => {
+  it("that are killed with -9 at each step, until one is left alone", async (test) => {
+    await using ram = await RamVictim.start(PAGES, { pageSize: GIGABYTE });
+    using ledger = new TemporaryFolder();
+    const input: DriverInput = { pid: ram.pid, ledger: ledger.path, lost: LOST };
+    await ram.victim.ask("scribble 1");
+    await ram.victim.ask("hammer 2");
+    const told: (Filled | undefined)[] = [];
+    for (const [page, deaths] of lives.entries()) {
+      for (const [index, death] of deaths.entries()) {
+        const begun = performance.now();
+        const { step, after = 1 } = death;
+        const guard = await die(ram, input, death, index === 0 ? page : undefined);
+        told[page] ??= guard.all("filled").find(({ hva }) => BigInt(hva) === ram.at(page));
+        const large = joined(ram, page);
+        // The fill thread has stood there until the guard was dead.
+        if (step === "fill-unwatched") assert.equal(large, 0);
+        if (step === "range-joined") assert.ok(large <= after && large > after - (RANGES - ENOUGH));
+        const ms = (performance.now() - begun).toFixed(0);
+        test.diagnostic(`${step} ${after}: ${large} ranges are large after ${ms} ms`);
+      }
+    }
+    await using last = await GuardProcess.start(input);
+    const filled = await last.waitFor("filled");
+    await ram.checkAll(Object.fromEntries(lives.map((_, page) => [page, LOST.length])));
+    assert.equal(overlaysIn(ram.pid), PAGES);
+    const { reads = 0, writes = 0, corrupt } = await ram.victim.counts("calm");
+    test.diagnostic(`${reads} reads, ${writes} writes`);
+    assert.ok(reads > 0 && writes > 0);
+    assert.equal(corrupt, 0);
+    assert.ok(joined(ram, 0) >= ENOUGH);
+    assertLarge(ram, 1, told[1]);
+    assertLarge(ram, 2, filled);
+    await last.stop();
+    await ram.checkAll(Object.fromEntries(lives.map((_, page) => [page, LOST.length])));
+    await assertUntouched(ram.pid);
+    assert.deepEqual(await ram.victim.quit(), { code: 0, signal: null });
+  });
+});
