@@ -67,6 +67,11 @@ export class ReplacedPages {
     this.#news();
   }
 
+  /** @returns offsets that were lost when it was replaced or filled, as far as is known; undefined if nothing is known of it */
+  lost(base: Hva): ReadonlySet<number> | undefined {
+    return this.#entries.get(base)?.lost;
+  }
+
   /** The bad page leaves its file by our hand. */
   givenBack(base: Hva): void {
     const entry = this.#entries.get(base);

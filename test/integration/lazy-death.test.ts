@@ -98,6 +98,33 @@ describe("a guard that fills lazily and is killed with -9", () => {
     await assertUntouched(ram.pid);
   });
 
+  it("when it has found more bad than the ledger knows of: its heir says so, and forgives that as little as what has gone bad since", async () => {
+    await using ram = await RamVictim.start(2);
+    using ledger = new TemporaryFolder();
+    const input: DriverInput = { pid: ram.pid, ledger: ledger.path, lost: [LOST], fill: "lazy" };
+    {
+      await using guard = await GuardProcess.start({ ...input, fillRate: 0 });
+      await ram.poison(1);
+      assert.equal(await ram.touch(1), "ok");
+      await guard.waitFor("recovered");
+      await guard.murder();
+    }
+    {
+      const worse = { ...input, lost: [LOST, 2 * LOST], killAt: "fill-unwatched" };
+      await using guard = GuardProcess.launch(worse);
+      await guard.diesAtStep();
+    }
+    await using heir = await GuardProcess.start(input);
+    const { lost } = await heir.waitFor("filled");
+    assert.deepEqual(
+      lost.map(({ bytes }) => bytes),
+      [4096],
+    );
+    assert.ok(heir.all("warning").some(({ code }) => code === "HM_LOST_SINCE"));
+    await ram.check(1, 2);
+    await heir.stop();
+  });
+
   it("and whose heir gets no word from QEMU's monitor: the pages come all the same", async () => {
     await using ram = await RamVictim.start(PAGES);
     await using silent = await SilentSocket.listen();

@@ -29,6 +29,8 @@ export interface Filling {
 /** A replacement that is full. */
 export interface Filled extends Filling {
   readonly result: FillResult;
+  /** Whether a dead guard has filled it: some of what is lost now may have gone bad since. */
+  readonly lookedFor: boolean;
 }
 
 /** How to fill. */
@@ -180,9 +182,9 @@ export class LazyFills {
   #done(id: number, result: FillResult): void {
     const entry = this.#entries.get(id);
     if (entry === undefined) return;
-    const { local, full: _full, ...filling } = entry;
+    const { local, full, ...filling } = entry;
     local?.stop();
-    this.#filled.push({ ...filling, result });
+    this.#filled.push({ ...filling, result, lookedFor: full !== undefined && full.lost === undefined });
     this.#drop(id);
     this.#listener.wake();
   }

@@ -79,7 +79,8 @@ export class LocalFill {
       this.#trouble(error);
       rest = REST_MS;
     }
-    setTimeout(() => this.fillAll(done), rest);
+    if (rest === 0) setImmediate(() => this.fillAll(done));
+    else setTimeout(() => this.fillAll(done), rest);
   }
 
   /** Leaves it to somebody else. */
