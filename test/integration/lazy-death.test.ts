@@ -88,6 +88,7 @@ describe("a guard that fills lazily and is killed with -9", () => {
       assert.equal(await ram.touch(1), "ok");
       await guard.diesAtStep();
     }
+    await untilUntraced(ram.pid);
     await withHugePages("never", async () => {
       await using heir = await GuardProcess.start(input);
       assert.deepEqual((await heir.waitFor("filled")).large, { ranges: 0, collapsed: 0 });
@@ -109,11 +110,13 @@ describe("a guard that fills lazily and is killed with -9", () => {
       await guard.waitFor("recovered");
       await guard.murder();
     }
+    await untilUntraced(ram.pid);
     {
       const worse = { ...input, lost: [LOST, 2 * LOST], killAt: "fill-unwatched" };
       await using guard = GuardProcess.launch(worse);
       await guard.diesAtStep();
     }
+    await untilUntraced(ram.pid);
     await using heir = await GuardProcess.start(input);
     const { lost } = await heir.waitFor("filled");
     assert.deepEqual(
