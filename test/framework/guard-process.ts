@@ -41,8 +41,18 @@ export class GuardProcess implements AsyncDisposable {
    * @param flags for Node
    * @throws Error with its complaint if it does not
    */
-  static async start(input: DriverInput, ...flags: readonly string[]): Promise<GuardProcess> {
-    const guard = GuardProcess.launch(input, ...flags);
+  static start(input: DriverInput, ...flags: readonly string[]): Promise<GuardProcess> {
+    return GuardProcess.#untilReady(GuardProcess.launch(input, ...flags));
+  }
+
+  /** The same where this machine looks different. @param wrapper program and its arguments, which becomes the driver in the end */
+  static startInside(wrapper: readonly [string, ...string[]], input: DriverInput): Promise<GuardProcess> {
+    const [program, ...first] = wrapper;
+    const words = [...first, process.execPath, driverPath("guard-driver"), JSON.stringify(input)];
+    return GuardProcess.#untilReady(new GuardProcess(Child.start(program, words)));
+  }
+
+  static async #untilReady(guard: GuardProcess): Promise<GuardProcess> {
     try {
       await guard.waitFor("ready");
       return guard;

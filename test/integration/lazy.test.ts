@@ -4,9 +4,6 @@ import assert from "node:assert/strict";
 import { truncateSync } from "node:fs";
 import { describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { ledgerPath } from "../../src/ledger/ledger-folder.js";
-import { readLedger } from "../../src/ledger/ledger-reader.js";
-import { readStat } from "../../src/linux/procfs/stat.js";
 import { GuardProcess } from "../framework/guard-process.js";
 import { withHugePages } from "../framework/huge-pages.js";
 import { assertUntouched, overlaysIn } from "../framework/process-state.js";
@@ -168,27 +165,6 @@ describe("a large page that is filled lazily", () => {
     }
   });
 
-  // Children would get a copy of memory that is not shared, and zeros where it is not filled yet.
-  const obstacles = [
-    { what: "memory is locked", words: ["locked"], ask: undefined, why: /locked/ },
-    { what: "children inherit RAM", words: [], ask: "inherit", why: /MADV_DONTFORK/ },
-  ];
-  for (const { what, words, ask, why } of obstacles) {
-    it(`is filled eagerly where ${what}, and the ledger says why`, async () => {
-      await using ram = await RamVictim.start(2, { words });
-      if (ask !== undefined) assert.equal(await ram.victim.ask(ask), `${ask} done`);
-      using ledger = new TemporaryFolder();
-      const input = { pid: ram.pid, ledger: ledger.path, lost: [4096], fill: "lazy" } as const;
-      await using guard = await GuardProcess.start(input);
-      await ram.poison(1);
-      assert.equal(await ram.touch(1, 8192), "ok");
-      assert.equal((await guard.waitFor("recovered")).fill, "eager");
-      assert.match(fillWhy(ram.pid, ledger.path), why);
-      await ram.check(1, 1);
-      await guard.stop();
-    });
-  }
-
   it("of 1 GiB is one large mapping again, but for what is lost", async () => {
     const gigabyte = 2 ** 30;
     await using ram = await RamVictim.start(1, { pageSize: gigabyte });
@@ -208,9 +184,3 @@ describe("a large page that is filled lazily", () => {
     await assertUntouched(ram.pid);
   });
 });
-
-function fillWhy(pid: number, folder: string): string {
-  const { records } = readLedger(ledgerPath(folder, { pid, startTime: readStat(pid).startTime }));
-  for (const { event } of records) if (event?.event === "intent") return event.fillWhy ?? "no reason";
-  return "no intent";
-}

@@ -3,13 +3,16 @@
  * handler, threads that read and write all the time. Poison is a userfaultfd marker over one whole large page: every access
  * raises SIGBUS with BUS_MCEERR_AR, while the file still holds the data - what memory_failure() does, without bad memory.
  *
- *   large-pages PAGES [PAGE_SIZE] [private | shared [FILE]]      FILE: map this hugetlbfs file instead of a new memfd
+ *   large-pages PAGES [PAGE_SIZE] [private | locked | confined | shared [FILE]]
+ *     locked: all memory is locked; confined: no privileges, as QEMU is run by libvirt; FILE: map this hugetlbfs file instead of a new memfd
  *
  * Commands on standard input, one answer line each:
  *   poison K          mark large page K
  *   check K           read every 4 KiB of it: "check ok=… lost=… corrupt=…"
  *   touch K OFFSET    read one byte: "touch ok NS", "touch lost CODE ADDRESS LSB" or "touch corrupt"
  *   blocked K OFFSET  the same in a thread that blocks SIGBUS, as QEMU's main loop does
+ *   block             two threads that block SIGBUS, and wait
+ *   both K L          one of them reads large page K, the other L, at the same moment: "both ok still-blocked ok still-blocked"
  *   hammer N          start N threads that read random words of all pages and check them
  *   reads             "reads=…" so far
  *   scribble N        before `hammer`: N threads that each write other values into a word of their own in every 4 KiB, and check that
@@ -27,6 +30,12 @@
  *   handler           "handler caught" or "handler default"
  *   remap K           put the large page back
  *   hole K OFFSET     unmap one 4 KiB of it
+ *   plug K            memory that came later: large page K is one of a file of its own
+ *   watch             all RAM is watched by a userfaultfd, as during a postcopy migration
+ *   unwatch           no more
+ *   occupy ADDRESS    2 MiB of memory of its own there (decimal): "occupy done" or "occupy taken"
+ *   occupied ADDRESS  whether it still holds what was written
+ *   forbid ADDRESS    from now on a seccomp filter refuses to move what lies there (decimal)
  *   punch K           punch it out of its file, as QEMU does at a reset
  *   mend K OFFSET     write the pattern into a 4 KiB again: "mend zeros" or "mend data", as it was before, or "mend lost"
  *   exec PROGRAM      become another program
@@ -124,12 +133,11 @@ static void close_gate(size_t page) {
     while (inside[hammer] == page + 1) usleep(50);
 }
 
+#include "own-memory.h"
+
 static void poison(size_t page) {
   close_gate(page);
-  int fd = syscall(SYS_userfaultfd, O_CLOEXEC);
-  if (fd < 0) die("userfaultfd");
-  struct uffdio_api api = {.api = UFFD_API, .features = UFFD_FEATURE_POISON};
-  if (ioctl(fd, UFFDIO_API, &api)) die("UFFDIO_API");
+  int fd = open_userfaultfd(UFFD_FEATURE_POISON);
   uintptr_t start = (uintptr_t)ram + page * page_size;
   struct uffdio_register registration = {.range = {start, page_size}, .mode = UFFDIO_REGISTER_MODE_MISSING};
   if (ioctl(fd, UFFDIO_REGISTER, &registration)) die("UFFDIO_REGISTER");
@@ -176,6 +184,8 @@ static void *touch_blocked(void *argument) {
   return NULL;
 }
 
+#include "blockers.h"
+
 static pthread_t hammers[MOST_HAMMERS];
 static int hammer_count;
 static atomic_int hammering;
@@ -208,28 +218,7 @@ static void *hammer(void *argument) {
 
 #include "scribblers.h"
 
-static void *nothing(void *argument) { return argument; }
-
-static void churn(size_t count) {
-  for (size_t i = 0; i < count; i++) {
-    pthread_t thread;
-    if (pthread_create(&thread, NULL, nothing, NULL)) die("pthread_create");
-    pthread_join(thread, NULL);
-  }
-}
-
-static pthread_t parents[MOST_HAMMERS];
-static int parent_count;
-static atomic_int flurrying;
-static atomic_ullong born;
-
-static void *beget(void *argument) {
-  while (flurrying) {
-    churn(1);
-    born++;
-  }
-  return argument;
-}
+#include "births.h"
 
 static void *touch_once(void *argument) {
   struct place *place = argument;
@@ -308,6 +297,7 @@ int main(int count, char **arguments) {
   sigaction(SIGBUS, &action, NULL);
   if (count > 3 && strcmp(arguments[3], "locked") == 0 && mlockall(MCL_CURRENT | MCL_FUTURE)) die("mlockall");
   for (size_t page = 0; page < pages; page++) fill(page);
+  if (count > 3 && strcmp(arguments[3], "confined") == 0) drop_privileges();
   setvbuf(stdout, NULL, _IOLBF, 0);
   printf("ready %d %p\n", getpid(), (void *)ram);
   char line[128], command[32];
@@ -317,6 +307,8 @@ int main(int count, char **arguments) {
     if (!strcmp(command, "poison")) { poison(first); puts("poison done"); }
     else if (!strcmp(command, "check")) check(first);
     else if (!strcmp(command, "touch")) touch(first, second);
+    else if (!strcmp(command, "block")) { begin_blocking(); puts("block done"); }
+    else if (!strcmp(command, "both")) read_both(first, second);
     else if (!strcmp(command, "blocked")) {
       pthread_t thread;
       struct place place = {first, second};
@@ -380,6 +372,12 @@ int main(int count, char **arguments) {
       sigaction(SIGBUS, NULL, &action);
       printf("handler %s\n", action.sa_sigaction == on_bus_error ? "caught" : "default");
     } else if (!strcmp(command, "remap")) { remap(first); puts("remap done"); }
+    else if (!strcmp(command, "plug")) { plug(first); puts("plug done"); }
+    else if (!strcmp(command, "watch")) { watch(); puts("watch done"); }
+    else if (!strcmp(command, "unwatch")) { close(watcher); puts("unwatch done"); }
+    else if (!strcmp(command, "occupy")) printf("occupy %s\n", occupy(first));
+    else if (!strcmp(command, "occupied")) printf("occupied %s\n", occupied(first));
+    else if (!strcmp(command, "forbid")) { forbid_move(first); puts("forbid done"); }
     else if (!strcmp(command, "punch"))
       puts(fallocate(ram_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, first * page_size, page_size) ? "punch failed" : "punch done");
     else if (!strcmp(command, "mend")) printf("mend %s\n", mend(first, second));
