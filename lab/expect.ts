@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { CheckResult } from "./checker.js";
-import type { GuardEvent, LabGuard } from "./lab-guard.js";
+import { type GuardEvent, type LabGuard, ledgerFolder } from "./lab-guard.js";
 import type { LabSession } from "./lab-session.js";
 import { hex } from "./victim.js";
 import { filledPages } from "./victim-config.js";
@@ -89,6 +89,20 @@ export function expectTriggers(events: readonly GuardEvent[], trigger: "AR" | "A
     events.map(() => trigger),
     "triggers of the `recovered` events",
   );
+}
+
+/**
+ * What the ledger says of how replacements were meant to be filled, one for each attempt.
+ *
+ * @param reasons why so, in the order of the attempts
+ */
+export async function expectFillReasons(lab: LabSession, reasons: readonly RegExp[]): Promise<void> {
+  const text = await lab.host.agent.must(`cat ${ledgerFolder}/${lab.victim.pid}-*.jsonl`);
+  const said = [...text.matchAll(/"fillWhy":"([^"]*)"/g)].map(([, why]) => why ?? "");
+  assert.equal(said.length, reasons.length, `reasons in the ledger: ${said.join("; ")}`);
+  reasons.forEach((reason, index) => {
+    assert.match(said[index] ?? "", reason);
+  });
 }
 
 /** The VM must still live. */

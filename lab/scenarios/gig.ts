@@ -1,5 +1,11 @@
 import assert from "node:assert/strict";
-import { expectAlive, expectMachineChecks, expectOnlyLost, expectRecovered } from "../expect.js";
+import {
+  expectAlive,
+  expectFillReasons,
+  expectMachineChecks,
+  expectOnlyLost,
+  expectRecovered,
+} from "../expect.js";
 import type { Scenario } from "../scenario.js";
 import { gigVictim } from "../victim-config.js";
 
@@ -18,6 +24,8 @@ export const gig: Scenario = {
     await lab.victim.poison(bad);
     const [recovered] = await guard.waitForCount("recovered", 1, 240_000);
     expectRecovered([recovered ?? { event: "" }], bad);
+    assert.equal(recovered?.["fill"], "eager");
+    await expectFillReasons(lab, [/^--fill is eager$/]);
     assert.equal(recovered?.["pageSize"], GIB);
     assert.equal(recovered?.["salvagedBytes"], GIB - 4096);
     const result = await lab.victim.checker.check();

@@ -1,5 +1,12 @@
 import assert from "node:assert/strict";
-import { describe, expectAlive, expectMachineChecks, expectOnlyLost, expectRecovered } from "../expect.js";
+import {
+  describe,
+  expectAlive,
+  expectFillReasons,
+  expectMachineChecks,
+  expectOnlyLost,
+  expectRecovered,
+} from "../expect.js";
 import type { LabGuard } from "../lab-guard.js";
 import type { Scenario } from "../scenario.js";
 import { gigVictim, usualVictim, type VictimConfig } from "../victim-config.js";
@@ -35,6 +42,10 @@ function lazyOn(victim: VictimConfig, name: string, summary: string): Scenario {
         "at least one of two errors at once finds the spare region ready",
       );
       const lazy = recovered.filter(({ fill }) => fill === "lazy").length;
+      await expectFillReasons(
+        lab,
+        recovered.map(({ fill }) => (fill === "lazy" ? /^--fill is lazy$/ : /spare region is not ready yet/)),
+      );
       await guard.waitForCount("filled", lazy, FILL_MS);
       await expectMachineChecks(lab, bad);
       await expectAlive(lab);
@@ -92,7 +103,7 @@ export const gigLazy: Scenario = {
   name: "gig-lazy",
   onlyInAll: true,
   summary:
-    "RAM on 1 GiB pages, filled while the guest runs: one 4 KiB of 262,144 is lost, no pause for the copy; given back, the kernel keeps the bad page",
+    "RAM on 1 GiB pages, filled while the guest runs: one 4 KiB of 262,144 is lost, no pause for the copy, 511 of 512 ranges are large again; given back, the kernel keeps the bad page",
   victim: gigVictim,
   async run(lab) {
     const guard = await lab.guard(["--give-back"]);
@@ -101,6 +112,7 @@ export const gigLazy: Scenario = {
     await lab.victim.poison(bad);
     const recovered = await guard.waitForCount("recovered", 1, 240_000);
     assert.equal(recovered[0]?.["fill"], "lazy");
+    await expectFillReasons(lab, [/^too large to be copied at once$/]);
     assert.equal(recovered[0]?.["pageSize"], GIB);
     expectRecovered(recovered, bad);
     const result = await lab.victim.checker.check();
@@ -117,6 +129,8 @@ export const gigLazy: Scenario = {
       "what is given back, and what the host gains",
     );
     const [filled] = guard.all("filled");
+    // All ranges of 2 MiB but the one with the lost page.
+    assert.deepEqual(filled?.["large"], { ranges: 511, collapsed: 511 }, "ranges that are large pages again");
     return `1 of ${GIB / 4096} pages lost; ms: ${JSON.stringify(recovered[0]?.["ms"])}, large again: ${JSON.stringify(filled?.["large"])}, emulated`;
   },
 };

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { expectAlive, expectLoss } from "../expect.js";
+import { expectAlive, expectFillReasons, expectLoss } from "../expect.js";
 import type { LabSession } from "../lab-session.js";
 import { payloadFolder } from "../payload.js";
 import type { Scenario } from "../scenario.js";
@@ -21,10 +21,11 @@ export const poisonUffd: Scenario = {
 export const poisonHwpoison: Scenario = {
   name: "poison-hwpoison",
   summary:
-    "madvise(MADV_HWPOISON) instead of markers: three lost pages, each exact; after a reboot without a spare page nothing is lost",
+    "madvise(MADV_HWPOISON) instead of markers: three lost pages, each exact, filled before it is put in place; after a reboot without a spare page nothing is lost",
   victim: usualVictim,
   async run(lab) {
-    const said = await lose(lab, ["--poison-with", "hwpoison"]);
+    const said = await lose(lab, ["--poison-with", "hwpoison", "--fill", "lazy"]);
+    await expectFillReasons(lab, [/^lost pages are marked by hwpoison$/]);
     const log = await lab.host.agent.must("dmesg");
     assert.match(log, /Injecting memory failure for pfn/, "the guard used MADV_HWPOISON");
     await survivesItsOwnPoison(lab);
