@@ -5,7 +5,8 @@
 
 import { type Hva, hva } from "../linux/address.js";
 import type { MappingLookup } from "../linux/procfs/mapping-lookup.js";
-import { isAnonymous, type PlacedOverlay, readOverlays } from "./classify.js";
+import { isAnonymous } from "./anonymous.js";
+import { type PlacedOverlay, readOverlays } from "./classify.js";
 import { isTagPath, readTag } from "./spare-tag.js";
 
 /** See the head of the file. */

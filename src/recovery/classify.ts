@@ -3,9 +3,12 @@
 import { alignDown, type Hva, hva } from "../linux/address.js";
 import type { MappingLookup } from "../linux/procfs/mapping-lookup.js";
 import { type Mapping, readMaps } from "../linux/procfs/maps.js";
+import { readSmapsEntry } from "../linux/procfs/smaps.js";
+import { isAnonymous } from "./anonymous.js";
 import type { LargePage } from "./large-page.js";
 import { type OverlayIdentity, parseOverlayPath } from "./overlay-name.js";
 import { isTagPath, readTag, type SpareTag } from "./spare-tag.js";
+import { unusedRegion } from "./unused-region.js";
 
 /** What lies at an address. */
 export type Classification =
@@ -89,10 +92,11 @@ export interface FoundOverlays {
   readonly stray: readonly StrayRange[];
 }
 
-/** @param tagOf what the tag says that is mapped there */
+/** @param tagOf what the tag says that is mapped there @param flagsOf VmFlags of a mapping; undefined if they are not known */
 export function findOverlays(
   mappings: readonly Mapping[],
   tagOf: (mapping: Mapping) => SpareTag | undefined = () => undefined,
+  flagsOf: (mapping: Mapping) => ReadonlySet<string> | undefined = () => undefined,
 ): FoundOverlays {
   const placed: PlacedOverlay[] = [];
   const torn: PlacedOverlay[] = [];
@@ -106,7 +110,10 @@ export function findOverlays(
         placed.push({ overlay: says.page, mapping: inPlace, tag: { mapping, says } });
       else if (says?.page && part !== undefined)
         torn.push({ overlay: says.page, mapping: part, tag: { mapping, says } });
-      else stray.push(spareRange(mapping, mappings[index + 1], says));
+      else {
+        const behind = unusedRegion(mapping, mappings[index + 1], says, flagsOf);
+        stray.push({ start: mapping.start, size: mapping.end - mapping.start + behind, spare: true });
+      }
       return;
     }
     const overlay = parseOverlayPath(mapping.path);
@@ -120,7 +127,11 @@ export function findOverlays(
 
 /** @returns overlays in a process now @throws LinuxError */
 export function readOverlays(pid: number): FoundOverlays {
-  return findOverlays(readMaps(pid), (mapping) => readTag(pid, mapping));
+  return findOverlays(
+    readMaps(pid),
+    (mapping) => readTag(pid, mapping),
+    ({ start }) => readSmapsEntry(pid, start)?.vmFlags,
+  );
 }
 
 /** @returns the anonymous memory in the place that a tag names, as one mapping; undefined if anything else is there */
@@ -144,18 +155,4 @@ function partOf(mappings: readonly Mapping[], { page, descriptor }: SpareTag): M
   if (page === null || descriptor === null) return undefined;
   const end = page.base + BigInt(page.size);
   return mappings.find((one) => one.start < end && one.end > page.base && isAnonymous(one));
-}
-
-/** Whether it may be a part of a replacement out of a spare. */
-export function isAnonymous({ path, inode, shared }: Mapping): boolean {
-  return path === "" && inode === 0n && !shared;
-}
-
-/** A tag whose region still lies behind it goes with it; one whose region has moved away goes alone. */
-function spareRange(tag: Mapping, next: Mapping | undefined, says: SpareTag | undefined): StrayRange {
-  const size = tag.end - tag.start;
-  const behind = next !== undefined && isAnonymous(next) && next.start === tag.end;
-  if (says !== undefined && behind && next.end - next.start === BigInt(says.size))
-    return { start: tag.start, size: size + BigInt(says.size), spare: true };
-  return { start: tag.start, size, spare: true };
 }
