@@ -54,3 +54,15 @@ test("a debt that nobody claims is forgotten", () => {
   books.settle(MAIN, false, true, 0);
   assert.equal(books.settle(YOUNG, true, false, 5000), false);
 });
+
+test("a second thread that blocks SIGBUS and stood at an error at the same moment blocks it again", () => {
+  const OTHER = 4;
+  const books = new BusMasks(new Map([MAIN, OTHER].map((tid) => [tid, "blocked"] as const)));
+  assert.equal(books.settle(MAIN, true, true, 0), true, "the handler went with its signal");
+  books.lookAgain(() => "open", 1);
+  assert.equal(books.owes(OTHER, 1), true, "it stands, without its mask: nothing is learnt from that");
+  assert.equal(books.owes(CPU, 1), false);
+  assert.equal(books.settle(OTHER, true, false, 1), true, "there was no handler to be taken any more");
+  assert.equal(books.settle(CPU, true, false, 1), false);
+  assert.equal(books.settle(OTHER, true, false, 5000), false, "much later it stops for something else");
+});

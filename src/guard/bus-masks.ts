@@ -7,12 +7,15 @@
  * before its stop was seen. A virtual CPU must never be taken for one: the error of a lost page would then end QEMU. So a thread
  * that was seen with SIGBUS open never is one; that it was seen blocked says little, for the kernel also blocks SIGBUS while its
  * handler runs.
+ *
+ * Several threads may stand at errors at once. The first one's signal takes the handler away; that of the second, which blocks SIGBUS too,
+ * takes only its mask. So for a while after the handler was put back each thread that is known to block SIGBUS, and stops for it, has lost its mask.
  */
 
 /** What a thread did with SIGBUS when the guard looked. */
 export type BusMask = "blocked" | "open";
 
-/** A stop is seen within milliseconds; what is older belongs to a thread that has ended. */
+/** A stop is seen within milliseconds; what is older belongs to a thread that has ended, or has its mask. */
 const DEBT_MS = 2000;
 
 /** See the head of the file. */
@@ -20,6 +23,8 @@ export class BusMasks {
   readonly #known: Map<number, BusMask>;
   /** When the handler was put back although the thread that had lost it was not seen yet. */
   #debts: number[] = [];
+  /** When the handler was put back last. */
+  #restored = Number.NEGATIVE_INFINITY;
 
   /** @param known threads that are older than the guard, by thread id */
   constructor(known: ReadonlyMap<number, BusMask>) {
@@ -35,7 +40,7 @@ export class BusMasks {
    */
   lookAgain(look: (tid: number) => BusMask | undefined, now: number): boolean {
     // A thread that has lost its mask stands somewhere, and would be seen open.
-    if (this.#owed(now)) return false;
+    if (this.#owed(now) || this.#justRestored(now)) return false;
     let sure = true;
     for (const [tid, known] of this.#known) {
       if (known === "open") continue;
@@ -48,7 +53,12 @@ export class BusMasks {
 
   /** Whether a thread that stopped for SIGBUS may have to block it again, although the handler is in place. */
   owes(tid: number, now: number): boolean {
-    return this.#owed(now) && this.#known.get(tid) !== "open";
+    const known = this.#known.get(tid);
+    return (this.#owed(now) && known !== "open") || (this.#justRestored(now) && known === "blocked");
+  }
+
+  #justRestored(now: number): boolean {
+    return now - this.#restored < DEBT_MS;
   }
 
   #owed(now: number): boolean {
@@ -69,6 +79,7 @@ export class BusMasks {
     const culprit = maybe && (handlerGone || this.owes(tid, now));
     if (culprit && !handlerGone) this.#debts.shift();
     if (!culprit && handlerGone) this.#debts.push(now);
+    if (handlerGone) this.#restored = now;
     return culprit;
   }
 }
