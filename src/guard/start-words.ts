@@ -3,13 +3,9 @@
 import type { HugetlbMapping } from "../linux/procfs/map-files.js";
 import type { GuardContext } from "./guard-context.js";
 import { kitOf } from "./kit.js";
+import { lookAgain } from "./look-again.js";
 import { ramRegions, ramWarnings } from "./ram-table.js";
 import { busMaskOf, type Inventory } from "./takeover.js";
-
-/** When threads that blocked SIGBUS at attach are looked at again, in milliseconds. */
-const SECOND_LOOKS_MS = [100, 1000, 10_000] as const;
-/** When an error was in the way. */
-const LOOK_ONCE_MORE_MS = 500;
 
 /** Tells what limits the protection, what an earlier guard has left, and `ready`. */
 export function tellState(guard: GuardContext, inventory: Inventory, ram: readonly HugetlbMapping[]): void {
@@ -40,20 +36,15 @@ export function tellState(guard: GuardContext, inventory: Inventory, ram: readon
  * @param besides called each time, afterwards
  */
 export function lookAgainLater({ busHandler, busMasks, pid }: GuardContext, besides: () => void): void {
-  const look = (): void => {
+  const look = (): boolean => {
     // Without a handler nothing is ever put back.
-    if (busHandler === undefined) return;
+    if (busHandler === undefined) return true;
     try {
-      const sure = busMasks.lookAgain((tid) => busMaskOf(pid, tid), performance.now());
-      if (!sure) setTimeout(look, LOOK_ONCE_MORE_MS).unref();
+      return busMasks.lookAgain((tid) => busMaskOf(pid, tid), performance.now());
     } catch {
       // The process is ending, or may not be read: what is known stays.
+      return true;
     }
   };
-  for (const delay of SECOND_LOOKS_MS) {
-    setTimeout(() => {
-      look();
-      besides();
-    }, delay).unref();
-  }
+  lookAgain(look, besides);
 }
