@@ -7,7 +7,7 @@ import { alignDown, hva } from "../linux/address.js";
 import { errnoName } from "../linux/errno.js";
 import { allocateNative } from "../linux/native-memory.js";
 import { copyPages, poisonPage, readMessages } from "../linux/userfaultfd-fill.js";
-import { RemoteCallError, type RemoteCalls } from "../tracee/remote-calls.js";
+import type { RemoteCalls } from "../tracee/remote-calls.js";
 import { type LargePage, SMALL_PAGE } from "./large-page.js";
 import { largePageReader, type PageSource } from "./large-page-reader.js";
 import { moveOver } from "./move-over.js";
@@ -66,13 +66,8 @@ export function placeSpare(remote: RemoteCalls, init: LazySwapInit): number[] {
   markLost(spare, lost);
   onStep("lazy-lost-marked");
   if (init.touched !== undefined) placeFirst(spare, source, init.touched);
-  try {
-    moveOver(remote, page, spare.region, takeMessage);
-  } catch (error) {
-    // Only a refusal by the kernel is sure not to have moved it: otherwise the tag stays, for whoever looks next.
-    if (error instanceof RemoteCallError) spare.note({ descriptor: spare.theirs, page: null });
-    throw error;
-  }
+  const takeTagBack = (): void => spare.note({ descriptor: spare.theirs, page: null });
+  moveOver(remote, page, spare.region, { meanwhile: takeMessage, takeTagBack });
   onStep("moved");
   return lost;
 }

@@ -5,7 +5,7 @@
 
 import { hva } from "../linux/address.js";
 import { writeProcessFrom } from "../linux/process-memory.js";
-import { RemoteCallError, type RemoteCalls } from "../tracee/remote-calls.js";
+import type { RemoteCalls } from "../tracee/remote-calls.js";
 import type { LargePage } from "./large-page.js";
 import type { PageSource } from "./large-page-reader.js";
 import { moveOver } from "./move-over.js";
@@ -57,13 +57,7 @@ export function placePopulated(remote: RemoteCalls, init: PopulatedSwapInit): Sa
   // From here on a new guard knows what the region is for, wherever it finds it.
   spare.note(page);
   onStep("tagged");
-  try {
-    moveOver(remote, page, spare.region);
-  } catch (error) {
-    // Only a refusal by the kernel is sure not to have moved it: otherwise the tag stays, for whoever looks next.
-    if (error instanceof RemoteCallError) spare.note(null);
-    throw error;
-  }
+  moveOver(remote, page, spare.region, { takeTagBack: () => spare.note(null) });
   onStep("swapped");
   return salvaged;
 }
