@@ -4,7 +4,6 @@
 
 import { closeDescriptor } from "../linux/pidfd.js";
 import type { BusError } from "../linux/signal-info.js";
-import { hasThreadAdrift } from "../tracee/adrift.js";
 import type { GoneReason } from "../tracee/tracee.js";
 import { attach, type GuardComponents, type GuardedProcess, letGo } from "./attach.js";
 import { createContext } from "./create-context.js";
@@ -172,7 +171,7 @@ export class Guard {
     this.#untouched[Symbol.dispose]();
     // What stops from now on is let go below.
     await this.#walk.end();
-    if (hasThreadAdrift(this.#context.pid)) this.#context.tracee.allHome();
+    this.#context.tracee.lookForAdrift();
     this.#killPolicy.restore();
     removeSpares(this.#context);
     this.#walk.bounce();

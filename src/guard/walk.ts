@@ -1,7 +1,6 @@
 /** What a guard has to do, one thing at a time. */
 
 import { BUS_MCEERR_AR, type BusError } from "../linux/signal-info.js";
-import { hasThreadAdrift } from "../tracee/adrift.js";
 import type { HeldThread } from "../tracee/held-thread.js";
 import type { GuardContext, StoppedAtError } from "./guard-context.js";
 import { healAfterMissedReset, healAfterReset, resetWasMissed } from "./heal-after-reset.js";
@@ -93,8 +92,8 @@ export class Walk {
 
   /** Threads that stand come first, and a reset of the guest last, so that everything that was lost before it comes back with it. */
   #next(): (() => Promise<void> | void) | undefined {
-    const { fills, pid, tracee } = this.context;
-    if (hasThreadAdrift(pid)) tracee.allHome();
+    const { fills, tracee } = this.context;
+    tracee.lookForAdrift();
     const stopped = this.#queue.shift();
     if (stopped !== undefined) return () => handleMemoryError(this.context, stopped);
     const reported = this.#untouched.take();

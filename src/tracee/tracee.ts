@@ -11,17 +11,18 @@ import * as ptrace from "../linux/ptrace.js";
 import { type BusError, decodeBusError } from "../linux/signal-info.js";
 import { signal } from "../linux/signals.js";
 import { pollAnyThread, type ThreadEvent } from "../linux/wait.js";
-import { ptraceEvent, type WaitStatus } from "../linux/wait-status.js";
-import { forgetAdrift, isOnItsWay } from "./adrift.js";
+import { ptraceEvent } from "../linux/wait-status.js";
+import { forgetAdrift, hasThreadAdrift } from "./adrift.js";
 import { seizeAllThreads } from "./attach.js";
 import { borrowable } from "./borrowable.js";
 import { CallWatch, type EnteredCall } from "./call-watch.js";
 import { detachAll, detachOne, ignoreGone } from "./detach.js";
 import { findGadgets, type Gadgets } from "./gadgets.js";
 import { HeldThread } from "./held-thread.js";
-import { isGone, type RemoteCalls } from "./remote-calls.js";
-import { pause } from "./stop-wait.js";
-import { isStuck, TraceeError } from "./tracee-error.js";
+import { holdFirst, type Stops, type ThreadState } from "./hold-first.js";
+import { isHome } from "./home.js";
+import type { RemoteCalls } from "./remote-calls.js";
+import { isStuck } from "./tracee-error.js";
 
 /** How a tracee may go away. */
 export type GoneReason = "exited" | "exec";
@@ -36,17 +37,10 @@ export interface TraceeListener {
 
 /** SIGCHLD wakes us; should one ever get lost, this is how long a thread could stand unnoticed. */
 const SAFETY_POLL_MS = 2000;
-/** A thread stops within microseconds, under emulation within milliseconds. One that does not gets company: another is asked too. */
-const ASK_NEXT_MS = 5;
 /** How long any of the threads asked may take, in milliseconds. */
 const HOLD_LIMIT_MS = 2000;
 /** The same for one that nobody waits for. */
 const HOLD_ONE_LIMIT_MS = 200;
-
-/** How long a thread may take to come home. */
-const HOME_LIMIT_MS = 2000;
-
-type ThreadState = "running" | "held" | "group-stop";
 
 /** See the head of the file. */
 export class Tracee {
@@ -61,10 +55,21 @@ export class Tracee {
   /** Threads that stop before their system calls, by id. */
   readonly #watches = new Map<number, CallWatch>();
   readonly #drain = (): void => this.#drainEvents();
+  readonly #stops: Stops;
 
   private constructor(pid: number, gadgets: Gadgets) {
     this.pid = pid;
     this.gadgets = gadgets;
+    this.#stops = {
+      pid,
+      threads: this.#threads,
+      serve: (event) => {
+        if (event === "none-left") this.#vanish("exited");
+        else this.#dispatch(event);
+        return !this.#gone;
+      },
+      hold: (tid) => this.#hold(tid, 0),
+    };
   }
 
   /**
@@ -111,7 +116,7 @@ export class Tracee {
     const running = [...preferred, ...this.#threads.keys()].filter(
       (tid) => this.#threads.get(tid) === "running",
     );
-    return this.#holdFirst(borrowable(this.pid, running), HOLD_LIMIT_MS);
+    return holdFirst(this.#stops, borrowable(this.pid, running), HOLD_LIMIT_MS);
   }
 
   /**
@@ -142,7 +147,7 @@ export class Tracee {
   #holdOne(tid: number, limitMs: number, meanwhile?: () => void): HeldThread | undefined {
     if (this.#threads.get(tid) !== "running" || borrowable(this.pid, [tid]).length === 0) return undefined;
     try {
-      return this.#holdFirst([tid], limitMs, meanwhile);
+      return holdFirst(this.#stops, [tid], limitMs, meanwhile);
     } catch (error) {
       if (isStuck(error)) return undefined;
       throw error;
@@ -156,90 +161,21 @@ export class Tracee {
    * @returns false as well if one cannot be stopped, or the process has ended. Never throws
    */
   allHome(meanwhile: () => void = () => {}): boolean {
+    const { pid, gadgets } = this;
+    const holdOne = (tid: number): HeldThread | undefined => this.#holdOne(tid, HOLD_LIMIT_MS, meanwhile);
+    const home = { pid, gadgets, stateOf: (tid: number) => this.#threads.get(tid), holdOne };
     try {
-      for (const tid of this.threadIds) if (!this.#isHome(tid, meanwhile)) return false;
+      if (!this.threadIds.every((tid) => isHome(home, tid))) return false;
     } catch {
       return false;
     }
-    forgetAdrift(this.pid);
+    forgetAdrift(pid);
     return true;
   }
 
-  #isHome(tid: number, meanwhile: () => void): boolean {
-    const start = performance.now();
-    while (performance.now() - start < HOME_LIMIT_MS) {
-      // It stands at an error of its own.
-      if (this.#threads.get(tid) === "held") return true;
-      if (this.#threads.get(tid) === "running" && borrowable(this.pid, [tid]).length === 0) return true;
-      const held = this.#holdOne(tid, HOLD_LIMIT_MS, meanwhile);
-      if (held === undefined) {
-        if (this.#threads.get(tid) === "group-stop") return false;
-        continue;
-      }
-      try {
-        if (!isOnItsWay(this.pid, tid, this.gadgets)) return true;
-      } finally {
-        held.withhold();
-      }
-      pause(1);
-    }
-    return !this.#threads.has(tid);
-  }
-
-  #holdFirst(candidates: number[], limitMs: number, meanwhile: () => void = () => {}): HeldThread {
-    const asked = new Set<number>();
-    const start = performance.now();
-    let askAt = start;
-    for (;;) {
-      const now = performance.now();
-      if (now >= askAt) {
-        const tid = candidates.shift();
-        if (tid !== undefined && this.#ask(tid)) asked.add(tid);
-        askAt = now + ASK_NEXT_MS;
-      }
-      const held = this.#serveUntilStopped(asked);
-      if (held !== undefined) return held;
-      const waiting = [...asked].some((tid) => this.#threads.get(tid) === "running");
-      if (!waiting) askAt = 0;
-      const given = performance.now() - start;
-      if ((!waiting && candidates.length === 0) || given > limitMs) throw this.#stuck(asked.size, given);
-      meanwhile();
-      if (waiting) pause(given);
-    }
-  }
-
-  /** @returns whether the thread is there to be waited for */
-  #ask(tid: number): boolean {
-    // It may have stopped for something else since the candidates were listed.
-    if (this.#threads.get(tid) !== "running") return false;
-    try {
-      ptrace.interrupt(tid);
-      return true;
-    } catch (error) {
-      if (!isGone(error)) throw error;
-      this.#threads.delete(tid);
-      return false;
-    }
-  }
-
-  /** Deals with every event there is, up to the stop that was asked for. */
-  #serveUntilStopped(asked: ReadonlySet<number>): HeldThread | undefined {
-    for (;;) {
-      const event = pollAnyThread();
-      if (event === "nothing-yet") return undefined;
-      if (event === "none-left") this.#vanish("exited");
-      else if (asked.has(event.tid) && isInterruptStop(event.status)) return this.#hold(event.tid, 0);
-      else this.#dispatch(event);
-      if (this.#gone) throw new TraceeError("HM_TRACEE_GONE", `Process ${this.pid} has ended`);
-    }
-  }
-
-  #stuck(asked: number, waitedMs: number): TraceeError {
-    return new TraceeError("HM_TRACEE_STUCK", `No thread of process ${this.pid} can be stopped`, {
-      present: `${asked} of ${this.#threads.size} threads asked, none stopped within ${waitedMs.toFixed(0)} ms`,
-      expected: "a stop within microseconds",
-      remedy: "They may wait for storage, or the process is stopped; all were left to themselves",
-    });
+  /** If a thread is known to be adrift, looks whether all are home. */
+  lookForAdrift(): void {
+    if (hasThreadAdrift(this.pid)) this.allHome();
   }
 
   #hold(tid: number, pendingSignal: number): HeldThread {
@@ -372,9 +308,4 @@ export class Tracee {
     for (const { held } of this.#early.splice(0)) held.deliver();
     detachAll(this.pid, this.#threads.keys(), budgetMs);
   }
-}
-
-/** The stop that PTRACE_INTERRUPT leads to; with another signal it is a group-stop (ptrace(2), under PTRACE_SEIZE). */
-function isInterruptStop(status: WaitStatus): boolean {
-  return status.kind === "event" && status.event === ptraceEvent.STOP && status.signal === signal.SIGTRAP;
 }
