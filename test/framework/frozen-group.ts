@@ -1,7 +1,7 @@
 /** A control group whose processes can be frozen, as `docker pause` and `systemctl freeze` do. */
 
-import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
-import { setTimeout as sleep } from "node:timers/promises";
+import { existsSync } from "node:fs";
+import { ControlGroup } from "./control-group.js";
 
 /** Control groups version 2, and the freezer of version 1 (Documentation/admin-guide/cgroup-v1/freezer-subsystem.rst). */
 const kinds = [
@@ -19,7 +19,7 @@ const kinds = [
 /** See the head of the file. */
 export class FrozenGroup implements AsyncDisposable {
   readonly #kind: (typeof kinds)[number];
-  readonly #folder: string;
+  readonly #group: ControlGroup;
 
   /** @throws Error if this machine cannot freeze processes */
   constructor() {
@@ -27,38 +27,27 @@ export class FrozenGroup implements AsyncDisposable {
     if (kind === undefined)
       throw new Error("this machine has no control groups that can be frozen below /sys/fs/cgroup");
     this.#kind = kind;
-    this.#folder = `${kind.root}/hugemend-test-${process.pid}`;
-    mkdirSync(this.#folder);
+    this.#group = new ControlGroup(kind.root, "frozen");
   }
 
   /** Puts a process into the group. */
   add(pid: number): void {
-    writeFileSync(`${this.#folder}/cgroup.procs`, String(pid));
+    this.#group.add(pid);
   }
 
   /** From now on no thread of the group runs. */
   freeze(): void {
-    this.#say(this.#kind.frozen);
+    this.#group.set(this.#kind.file, this.#kind.frozen);
   }
 
   /** All of them go on. */
   thaw(): void {
-    this.#say(this.#kind.thawed);
-  }
-
-  #say(word: string): void {
-    writeFileSync(`${this.#folder}/${this.#kind.file}`, word);
+    this.#group.set(this.#kind.file, this.#kind.thawed);
   }
 
   /** After the processes in it have ended. */
-  async [Symbol.asyncDispose](): Promise<void> {
+  [Symbol.asyncDispose](): Promise<void> {
     this.thaw();
-    for (
-      let tries = 0;
-      readFileSync(`${this.#folder}/cgroup.procs`, "latin1") !== "" && tries < 100;
-      tries += 1
-    )
-      await sleep(20);
-    rmdirSync(this.#folder);
+    return this.#group[Symbol.asyncDispose]();
   }
 }
