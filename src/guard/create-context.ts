@@ -7,6 +7,7 @@ import { Spare } from "../recovery/spare.js";
 import type { Attached, GuardComponents } from "./attach.js";
 import { BusMasks } from "./bus-masks.js";
 import type { GuardContext, GuardPolicy } from "./guard-context.js";
+import { LateCloses } from "./late-closes.js";
 import { LazyFills } from "./lazy/lazy-fills.js";
 import { OwnTouches } from "./own-touches.js";
 import { ProcessView } from "./process-view.js";
@@ -22,8 +23,6 @@ export interface GuardHooks extends Pick<GuardContext, "later" | "lookForResets"
   readonly wake: () => void;
   /** Something is lost now, or is no more. */
   readonly lostChanged: () => void;
-  /** Closes a descriptor of ours in the VM, soon. */
-  readonly closeLater: (theirs: number) => void;
 }
 
 /** @param pid the VM @param attached what the guard has of it */
@@ -32,7 +31,7 @@ export function createContext(
   { journal, telling, vm, left, trial = {} }: GuardComponents,
   attached: Attached,
   policy: GuardPolicy,
-  { wake, lostChanged, closeLater, later, lookForResets }: GuardHooks,
+  { wake, lostChanged, later, lookForResets }: GuardHooks,
 ): Omit<GuardContext, "waiting"> {
   const {
     attributesOf,
@@ -48,9 +47,10 @@ export function createContext(
   const { onStep = (): void => {}, withoutPopulated = false } = trial;
   const ramFor = (kind: ReturnType<typeof spareFor>): typeof ram =>
     ram.filter(({ pageSize }) => spareFor(policy, pageSize) === kind);
+  const closes = new LateCloses(tracee, later);
   const fills = new LazyFills(pid, processDescriptor, policy, {
     wake,
-    abandoned: closeLater,
+    abandoned: (theirs) => closes.closeLater(theirs),
     trouble: ({ base }, code, message) =>
       journal.tell({ event: "warning", code, message: `The replacement at ${hex(base)}: ${message}` }),
     step: trial.onStep,
@@ -88,6 +88,7 @@ export function createContext(
     ),
     ramDescriptors,
     fills,
+    closes,
     reportedBad: trial.reportedBad ?? ((page) => untouched.badIn(page)),
     pretendBad: trial.pretendBad ?? [],
     lookForResets,

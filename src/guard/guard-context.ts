@@ -19,6 +19,7 @@ import type { HeldThread } from "../tracee/held-thread.js";
 import type { Tracee } from "../tracee/tracee.js";
 import type { BusMasks } from "./bus-masks.js";
 import type { Journal } from "./journal.js";
+import type { LateCloses } from "./late-closes.js";
 import type { LazyFills } from "./lazy/lazy-fills.js";
 import type { LossTelling } from "./loss-telling.js";
 import type { OwnTouches } from "./own-touches.js";
@@ -119,6 +120,8 @@ export interface GuardContext {
   readonly ramDescriptors: RamDescriptors;
   /** Replacements that are being filled. */
   readonly fills: LazyFills;
+  /** What of a replacement is open in the VM although it is full. */
+  readonly closes: LateCloses;
   /** Offsets in a large page that the kernel has reported as bad. */
   readonly reportedBad: (page: LargePage) => readonly number[];
   /** Advice and NUMA policy of a RAM mapping, read at attach: reading them takes too long at an error. */

@@ -76,7 +76,6 @@ export class Guard {
       const context = createContext(pid, components, attached, policy, {
         wake,
         lostChanged: () => whenStarted((started) => started.#lookForResets()),
-        closeLater: (theirs) => whenStarted((started) => started.#closeLater(theirs)),
         lookForResets: () => whenStarted((started) => started.#walk.lookForResets()),
         later: (chore) => whenStarted((started) => started.#walk.later(async () => chore())),
       });
@@ -111,18 +110,6 @@ export class Guard {
     vm?.onReset(() => this.#walk.guestWasReset());
     vm?.onReconnect(() => this.#walk.lookForResets());
     this.#lookForResets();
-  }
-
-  #closeLater(theirs: number): void {
-    const { later, tracee } = this.#context;
-    later(() => {
-      try {
-        // SAFETY: a descriptor of ours in the VM, which nothing there knows of, and which watches nothing any more.
-        tracee.withAny((remote) => remote.call("close", theirs));
-      } catch {
-        // The VM has ended, or the next guard closes it.
-      }
-    });
   }
 
   /** Without a monitor nobody tells. At rest, with nothing lost, there is nothing to wake up for. */
@@ -177,7 +164,8 @@ export class Guard {
     this.#walk.bounce();
     this.#context.tracee.detach();
     // Nobody else gives a page to whoever waits for it.
-    if (await finishLeft(this.#context)) tidyUp(this.#context.pid);
+    const anyFilled = await finishLeft(this.#context);
+    if (anyFilled || this.#context.closes.any) tidyUp(this.#context.pid);
     tellLeftBehind(this.#context);
     await this.#close(reason);
     this.#end?.("stopped");

@@ -30,7 +30,7 @@ export function finishFill(guard: GuardContext, filled: Filled, traced = true): 
   const lost = lostThen(guard, filled);
   guard.onStep("fill-full");
   attempt(guard, () => spare.note({ descriptor: null, page }));
-  if (traced) attempt(guard, () => closeTheirs(guard, spare.theirs));
+  if (traced) guard.closes.close(spare.theirs);
   spare.release();
   closeDescriptor(source.file);
   guard.onStep("fill-closed");
@@ -70,11 +70,6 @@ function lostThen(guard: GuardContext, { page, result, lookedFor }: Filled): rea
           .join(", ")}`,
     });
   return result.lost.filter((offset) => known.has(offset));
-}
-
-function closeTheirs(guard: GuardContext, theirs: number): void {
-  // SAFETY: a descriptor that nothing in the VM knows of, and that watches nothing any more.
-  guard.tracee.withAny((remote) => remote.call("close", theirs));
 }
 
 function attempt(guard: GuardContext, action: () => void): void {
