@@ -70,8 +70,8 @@ export const lazySteps = [
   "fill-unwatched",
   "range-joined",
   "fill-full",
-  "fill-closed",
   "fill-recorded",
+  "fill-closed",
 ] as const;
 
 /** Named points of giving a poisoned page back. */

@@ -29,13 +29,9 @@ export function finishFill(guard: GuardContext, filled: Filled, traced = true): 
   const { page, spare, source, result, since } = filled;
   const lost = lostThen(guard, filled);
   guard.onStep("fill-full");
-  attempt(guard, () => spare.note({ descriptor: null, page }));
-  if (traced) guard.closes.close(spare.theirs);
-  spare.release();
-  closeDescriptor(source.file);
-  guard.onStep("fill-closed");
   guard.replaced.filled(page.base, lost);
   const lostBytes = lost.length * SMALL_PAGE;
+  // Before the tag forgets the userfaultfd: whoever comes after our death then tells it once more, rather than nobody.
   guard.journal.tell({
     event: "filled",
     hva: hex(page.base),
@@ -47,6 +43,11 @@ export function finishFill(guard: GuardContext, filled: Filled, traced = true): 
     ms: { total: rounded(performance.now() - since) },
   });
   guard.onStep("fill-recorded");
+  attempt(guard, () => spare.note({ descriptor: null, page }));
+  if (traced) guard.closes.close(spare.theirs);
+  spare.release();
+  closeDescriptor(source.file);
+  guard.onStep("fill-closed");
   giveBack(guard, page, lost.length);
 }
 
