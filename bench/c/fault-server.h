@@ -1,59 +1,82 @@
 /*
- * The lazy recovery's fault server in C, in a process of its own, as the guard is one, and with the guard's own rules: whoever waits gets
- * 4 KiB at once; the rest is filled meanwhile in pieces, from there on, and in small ones while more faults are likely.
+ * The lazy recovery's fault server in C, in a process of its own, as the guard is one, and with the guard's own rules: one thread gives whoever
+ * waits 4 KiB at once, and does nothing else; another fills the rest meanwhile in pieces, from there on. What is in place they share.
  */
 #ifndef FAULT_SERVER_H
 #define FAULT_SERVER_H
 
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include "memory.h"
 
-struct server { int fd; char *region, *buffer, *done; size_t page, cursor, missing; uint64_t last_fault; };
+struct server { int fd; char *region; _Atomic unsigned char *done; size_t page; _Atomic size_t missing, next; };
 
 #define PIECE 65536ul
-#define SMALL_PIECE 16384ul
-#define CAREFUL_NS 2000000ull
+#define NOWHERE (~0ul)
 
-/* Nobody but this server fills the region. */
-static void place(struct server *server, size_t at, size_t size) {
-  if (pread(ram_fd, server->buffer, size, server->page * page_size + at) != (ssize_t)size) die("pread");
-  struct uffdio_copy copy = {.dst = (uintptr_t)server->region + at, .src = (uintptr_t)server->buffer, .len = size};
-  if (ioctl(server->fd, UFFDIO_COPY, &copy)) die("UFFDIO_COPY");
-  memset(server->done + at / SMALL_PAGE, 1, size / SMALL_PAGE);
-  server->missing -= size / SMALL_PAGE;
+static void note_present(struct server *server, size_t at) {
+  if (!atomic_exchange(&server->done[at / SMALL_PAGE], 1)) atomic_fetch_sub(&server->missing, 1);
 }
 
-static void answer_faults(struct server *server) {
-  struct uffd_msg messages[16];
-  ssize_t got = read(server->fd, messages, sizeof messages);
-  if (got < 0 && errno != EAGAIN) die("a fault");
-  for (ssize_t i = 0; i < got / (ssize_t)sizeof *messages; i++) {
-    size_t at = (messages[i].arg.pagefault.address - (uintptr_t)server->region) / SMALL_PAGE * SMALL_PAGE;
-    if (!server->done[at / SMALL_PAGE]) place(server, at, SMALL_PAGE);
-    server->cursor = at / SMALL_PAGE + 1;
-    server->last_fault = now_ns();
+/* The other thread may have put any of it in place; it wakes who waits for that at the end of its piece only. */
+static void place(struct server *server, char *buffer, size_t at, size_t size) {
+  if (pread(ram_fd, buffer, size, server->page * page_size + at) != (ssize_t)size) die("pread");
+  for (size_t done = 0; done < size;) {
+    uintptr_t to = (uintptr_t)server->region + at + done;
+    struct uffdio_copy copy = {.dst = to, .src = (uintptr_t)buffer + done, .len = size - done};
+    size_t step = size - done;
+    if (ioctl(server->fd, UFFDIO_COPY, &copy)) {
+      step = copy.copy > 0 ? (size_t)copy.copy : SMALL_PAGE;
+      if (copy.copy <= 0 && errno != EEXIST) die("UFFDIO_COPY");
+      struct uffdio_range range = {.start = to, .len = SMALL_PAGE};
+      if (copy.copy <= 0 && ioctl(server->fd, UFFDIO_WAKE, &range)) die("UFFDIO_WAKE");
+    }
+    for (size_t page = 0; page < step; page += SMALL_PAGE) note_present(server, at + done + page);
+    done += step;
   }
 }
 
-static void fill_next(struct server *server) {
-  char *end = server->done + page_size / SMALL_PAGE, *first = memchr(server->done + server->cursor, 0, end - server->done - server->cursor);
-  if (first == NULL) first = memchr(server->done, 0, end - server->done);
-  size_t most = (now_ns() - server->last_fault < CAREFUL_NS ? SMALL_PIECE : PIECE) / SMALL_PAGE, count = 0;
-  while (count < most && first + count < end && !first[count]) count++;
-  server->cursor = first - server->done + count;
-  place(server, (first - server->done) * SMALL_PAGE, count * SMALL_PAGE);
+static void *answer_faults(void *argument) {
+  struct server *server = argument;
+  char *buffer = aligned_alloc(SMALL_PAGE, SMALL_PAGE);
+  struct uffd_msg messages[16];
+  struct pollfd ready = {.fd = server->fd, .events = POLLIN};
+  for (;;) {
+    if (poll(&ready, 1, -1) < 0) die("poll");
+    ssize_t got = read(server->fd, messages, sizeof messages);
+    if (got < 0 && errno != EAGAIN) die("a fault");
+    for (ssize_t i = 0; i < got / (ssize_t)sizeof *messages; i++) {
+      size_t at = (messages[i].arg.pagefault.address - (uintptr_t)server->region) / SMALL_PAGE * SMALL_PAGE;
+      place(server, buffer, at, SMALL_PAGE);
+      server->next = at / SMALL_PAGE + 1;
+    }
+  }
+  return NULL;
 }
 
 static void serve(struct server *server) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
-  server->buffer = aligned_alloc(SMALL_PAGE, PIECE);
-  server->missing = page_size / SMALL_PAGE;
-  server->done = calloc(server->missing, 1);
+  size_t count = page_size / SMALL_PAGE, cursor = 0;
+  char *buffer = aligned_alloc(SMALL_PAGE, PIECE);
+  server->missing = count;
+  server->next = NOWHERE;
+  server->done = calloc(count, 1);
+  pthread_t answering;
+  if (pthread_create(&answering, NULL, answer_faults, server)) die("pthread_create");
   while (server->missing > 0) {
-    answer_faults(server);
-    if (server->missing > 0) fill_next(server);
+    size_t next = atomic_exchange(&server->next, NOWHERE), run = 0;
+    if (next != NOWHERE) cursor = next;
+    const unsigned char *done = (const unsigned char *)server->done, *first = memchr(done + cursor, 0, count - cursor);
+    if (first == NULL) first = memchr(done, 0, count);
+    if (first == NULL) continue;
+    size_t from = (size_t)(first - done);
+    while (run < PIECE / SMALL_PAGE && from + run < count && !server->done[from + run]) run++;
+    cursor = from + run;
+    place(server, buffer, from * SMALL_PAGE, run * SMALL_PAGE);
   }
   _exit(0);
 }

@@ -24,15 +24,26 @@ export interface NativeMemory {
   release(): void;
 }
 
+/** What this thread has not released yet. */
+const held = new Set<NativeMemory>();
+
 function own(address: bigint, size: number): NativeMemory {
-  return {
+  const memory = {
     address,
     bytes: viewNative(address, size),
     release(): void {
+      held.delete(memory);
       // SAFETY: the range came from mmap below with this very size and is released by its only owner.
       systemCall("munmap", address, size);
     },
   };
+  held.add(memory);
+  return memory;
+}
+
+/** The last thing a thread does that ends while its process goes on: nothing of it may be used any more. @throws SystemCallError */
+export function releaseAllNative(): void {
+  for (const memory of [...held]) memory.release();
 }
 
 /** @param size bytes @returns zeroed private memory @throws SystemCallError */

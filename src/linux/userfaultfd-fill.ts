@@ -4,7 +4,6 @@
  */
 
 import { type Hva, hva } from "./address.js";
-import { errno } from "./errno.js";
 import { allocateNative } from "./native-memory.js";
 import { waitReadable } from "./readiness.js";
 import { trySystemCall } from "./system-call.js";
@@ -72,11 +71,14 @@ export function copyPages(descriptor: number, to: Hva, from: bigint, size: numbe
   return copied > 0 ? { copied, errno: 0 } : { copied: 0, errno: error };
 }
 
-/** Marks one missing page as poisoned, and lets whoever waits for it go on, into SIGBUS. @returns the error number, 0 on success */
+/**
+ * Marks one missing page as poisoned, and lets whoever waits for it go on, into SIGBUS.
+ *
+ * @returns the error number, 0 on success; EEXIST: it is there or marked already, and nobody was let go; others as of copyPages
+ */
 export function poisonPage(descriptor: number, page: Hva, size: number): number {
   // SAFETY: the page's data is lost: whoever touches it must get an error, and never zeros.
-  const error = control(descriptor, "POISON", [page, BigInt(size), 0n, 0n]);
-  return error === errno.EEXIST ? 0 : error;
+  return control(descriptor, "POISON", [page, BigInt(size), 0n, 0n]);
 }
 
 /** Makes all that wait in a range try again: those whose message was read by somebody who is dead. */

@@ -4,7 +4,7 @@
  */
 
 import { alignDown, hva } from "../linux/address.js";
-import { errnoName } from "../linux/errno.js";
+import { errno, errnoName } from "../linux/errno.js";
 import { allocateNative } from "../linux/native-memory.js";
 import { copyPages, poisonPage, readMessages } from "../linux/userfaultfd-fill.js";
 import type { RemoteCalls } from "../tracee/remote-calls.js";
@@ -82,7 +82,7 @@ function markLost(spare: Spare, lost: readonly number[]): void {
   spare.spoiled = true;
   for (const offset of lost) {
     const error = poisonPage(userfaultfd, hva(region.start + BigInt(offset)), SMALL_PAGE);
-    if (error === 0) continue;
+    if (error === 0 || error === errno.EEXIST) continue;
     throw new RecoveryError("HM_LAZY_MARK", "A lost page cannot be marked in the spare region", {
       present: errnoName(error),
       remedy: "The mapping was left as it was",

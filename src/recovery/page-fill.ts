@@ -3,13 +3,15 @@
  *
  * The poisoned large page stays readable through its file and serves as backing store. Every page appears by one
  * UFFDIO_COPY, which refuses to overwrite: whoever was quicker, and whatever the guest has written since, stays. So any number
- * of these may work on the same replacement at once, from any thread or process.
+ * of these may work on the same replacement at once, from any thread or process; threads of one guard share what they know of it.
  */
 
 import { type Hva, hva } from "../linux/address.js";
 import { errno, errnoName } from "../linux/errno.js";
 import { allocateNative } from "../linux/native-memory.js";
-import { copyPages, poisonPage, readMessages } from "../linux/userfaultfd-fill.js";
+import { unregisterRange } from "../linux/userfaultfd.js";
+import { copyPages, poisonPage, readMessages, wakeAll } from "../linux/userfaultfd-fill.js";
+import { FillProgress } from "./fill-progress.js";
 import { SMALL_PAGE } from "./large-page.js";
 import { largePageReader, type PageSource, type ReadPiece } from "./large-page-reader.js";
 import { RecoveryError } from "./recovery-error.js";
@@ -21,6 +23,8 @@ export interface FillJob {
   /** Where the replacement is, in the VM. */
   readonly base: Hva;
   readonly source: PageSource;
+  /** From newProgress, of this size. */
+  readonly progress: SharedArrayBuffer;
 }
 
 /** A page could not be put in place, and nobody else is to blame than the VM or the host. */
@@ -44,7 +48,7 @@ export class FillError extends RecoveryError {
   }
 }
 
-/** Largest piece that is copied in one go: whoever faults meanwhile waits for it. */
+/** Largest piece that is copied in one go. */
 export const MOST_PIECE = 65_536;
 
 /** So often in a row reading may fail with anything but EIO before what is needed counts as lost. */
@@ -56,27 +60,21 @@ const buffer = allocateNative(MOST_PIECE);
 export class PageFill {
   readonly job: FillJob;
   readonly #read: ReadPiece;
-  /** 1 for each 4 KiB that is in place or marked. */
-  readonly #done: Uint8Array;
-  readonly #lost = new Set<number>();
-  /** Pages that somebody waits for. */
+  readonly #progress: FillProgress;
+  /** Offsets of pages that somebody waits for. */
   readonly #waiting = new Set<number>();
-  #missing: number;
-  /** Whether some of it is no longer mapped. */
-  #torn = false;
   #failures = 0;
   #cursor = 0;
 
   constructor(job: FillJob) {
     this.job = job;
     this.#read = largePageReader(job.source, buffer.address);
-    this.#missing = job.source.size / SMALL_PAGE;
-    this.#done = new Uint8Array(this.#missing);
+    this.#progress = new FillProgress(job.progress);
   }
 
-  /** Whether each 4 KiB is in place or marked as lost. */
+  /** Whether each 4 KiB is in place or marked as lost, by whomever. */
   get complete(): boolean {
-    return this.#missing === 0;
+    return this.#progress.complete;
   }
 
   /** Whether somebody's page could not be put in place yet. */
@@ -86,7 +84,7 @@ export class PageFill {
 
   /** Offsets of the lost 4 KiB found so far, ascending. */
   get lost(): number[] {
-    return [...this.#lost].sort((left, right) => left - right);
+    return this.#progress.lost;
   }
 
   /**
@@ -102,13 +100,12 @@ export class PageFill {
       if (at >= 0 && at < this.job.source.size) this.#waiting.add(at - (at % SMALL_PAGE));
     }
     const before = this.#waiting.size;
-    for (const page of this.#waiting) {
-      this.#place(page, SMALL_PAGE);
-      if (this.#done[page / SMALL_PAGE] === 0) continue;
-      this.#waiting.delete(page);
-      this.#cursor = page / SMALL_PAGE + 1;
+    for (const position of this.#waiting) {
+      // Also where it was settled before: the VM may have discarded it since.
+      if (this.#place(position, SMALL_PAGE) === 0) continue;
+      this.#waiting.delete(position);
+      this.#progress.goOnAt(position / SMALL_PAGE + 1);
     }
-    this.#tellTorn();
     return before - this.#waiting.size;
   }
 
@@ -117,37 +114,35 @@ export class PageFill {
    *
    * @param most bytes of it, a multiple of 4096
    * @returns how many bytes that were
-   * @throws RecoveryError HM_FILL
+   * @throws RecoveryError HM_SALVAGE_READ, HM_FILL
    */
   fillNext(most: number): number {
-    const start = this.#nextMissing();
+    const start = this.#progress.nextMissing(this.#progress.takeNext() ?? this.#cursor);
     if (start < 0) return 0;
-    const limit = start + Math.min(most, MOST_PIECE) / SMALL_PAGE;
-    let end = start;
-    while (end < limit && this.#done[end] === 0) end += 1;
-    this.#cursor = end;
-    const placed = this.#place(start * SMALL_PAGE, (end - start) * SMALL_PAGE);
-    this.#tellTorn();
-    return placed;
+    const count = this.#progress.missingFrom(start, Math.min(most, MOST_PIECE) / SMALL_PAGE);
+    this.#cursor = start + count;
+    return this.#place(start * SMALL_PAGE, count * SMALL_PAGE);
   }
 
-  #nextMissing(): number {
-    if (this.#missing === 0) return -1;
-    const ahead = this.#done.indexOf(0, this.#cursor);
-    return ahead >= 0 ? ahead : this.#done.indexOf(0);
+  /**
+   * Ends the watch over a complete replacement. Nobody can find a hole where nobody watches any more.
+   *
+   * @throws FillError that says `vanished` if a part is no longer mapped: then it is watched until its userfaultfd is closed;
+   *   LinuxError HM_USERFAULTFD
+   */
+  end(): void {
+    if (this.#progress.torn) throw new FillError("COPY", errno.ENOENT);
+    const { userfaultfd, base, source } = this.job;
+    // It also wakes all who wait.
+    unregisterRange(userfaultfd, base, source.size);
   }
 
-  /** @returns bytes that are in place now, from `position` on; 0 while the VM changes its mappings */
+  /** @returns bytes that are settled now, from `position` on; 0 while the VM changes its mappings */
   #place(position: number, size: number): number {
+    if (size === 0) return 0;
     const { userfaultfd, base } = this.job;
     const got = this.#readOrGiveUp(position, size);
-    if (got === 0) {
-      const error = poisonPage(userfaultfd, hva(base + BigInt(position)), SMALL_PAGE);
-      if (!this.#goesOn("POISON", error)) return 0;
-      if (error === 0) this.#lost.add(position);
-      this.#note(position, SMALL_PAGE);
-      return SMALL_PAGE;
-    }
+    if (got === 0) return this.#mark(position);
     let done = 0;
     while (done < got) {
       const to = hva(base + BigInt(position + done));
@@ -157,11 +152,32 @@ export class PageFill {
       if (result.errno === errno.ENOENT) result = copyPages(userfaultfd, to, from, SMALL_PAGE);
       const settled = result.errno === errno.EEXIST || result.errno === errno.ENOENT;
       const step = settled ? SMALL_PAGE : result.copied;
-      if ((step === 0 || result.errno === errno.ENOENT) && !this.#goesOn("COPY", result.errno)) break;
-      this.#note(position + done, step);
+      if (result.errno === errno.EEXIST) this.#wake(position + done);
+      else if (step === 0 || settled) {
+        if (!this.#goesOn("COPY", result.errno, position + done)) break;
+      }
+      this.#progress.notePresent((position + done) / SMALL_PAGE, step / SMALL_PAGE);
       done += step;
     }
     return done;
+  }
+
+  /** @returns as #place */
+  #mark(position: number): number {
+    const page = position / SMALL_PAGE;
+    const known = this.#progress.isSettled(page);
+    const error = poisonPage(this.job.userfaultfd, hva(this.job.base + BigInt(position)), SMALL_PAGE);
+    if (error === errno.EEXIST) this.#wake(position);
+    else if (!this.#goesOn("POISON", error, position)) return 0;
+    if (error === errno.ENOENT) this.#progress.notePresent(page, 1);
+    // What is there already is a marker of somebody before, unless another of these has found the bytes still good.
+    else if (error === 0 || !known) this.#progress.noteLost(page);
+    return SMALL_PAGE;
+  }
+
+  /** What another has put in place in the middle of a larger piece wakes who waits for it at the end of that piece only. */
+  #wake(position: number): void {
+    wakeAll(this.job.userfaultfd, hva(this.job.base + BigInt(position)), SMALL_PAGE);
   }
 
   /**
@@ -181,23 +197,12 @@ export class PageFill {
   }
 
   /** @returns false for EAGAIN: the VM changes its mappings right now, and the page is tried again later */
-  #goesOn(request: string, error: number): boolean {
+  #goesOn(request: string, error: number, position: number): boolean {
     if (error === errno.EAGAIN) return false;
-    if (error === errno.ENOENT) this.#torn = true;
-    else if (error !== 0) throw new FillError(request, error);
+    // Where one page is gone, others may still be there, and wait. One that is settled is only no longer watched: another has ended that.
+    if (error === errno.ENOENT) {
+      if (!this.#progress.isSettled(position / SMALL_PAGE)) this.#progress.noteTorn();
+    } else if (error !== 0) throw new FillError(request, error);
     return true;
-  }
-
-  /** Where one page is gone, others may still be there, and wait: only when all of them are settled, nobody does. */
-  #tellTorn(): void {
-    if (this.#torn && this.complete) throw new FillError("COPY", errno.ENOENT);
-  }
-
-  #note(position: number, size: number): void {
-    for (let page = position / SMALL_PAGE; page < (position + size) / SMALL_PAGE; page += 1) {
-      if (this.#done[page] === 1) continue;
-      this.#done[page] = 1;
-      this.#missing -= 1;
-    }
   }
 }

@@ -7,6 +7,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { closeDescriptor, openProcess } from "../../linux/pidfd.js";
 import { readMessages } from "../../linux/userfaultfd-fill.js";
 import { readOverlays } from "../../recovery/classify.js";
+import { newProgress } from "../../recovery/fill-progress.js";
 import { FillError } from "../../recovery/page-fill.js";
 import { openRamFile, type RamFile } from "../../recovery/ram-file.js";
 import { takeLeftUserfaultfds } from "./left-fills.js";
@@ -54,7 +55,8 @@ export class EarlyFills implements Disposable {
       // What nobody can read any more is lost; nobody may wait for it for ever.
       const source = { file: file?.ours ?? -1, offset, size, pretendBad };
       const state = { settled: false };
-      const fill = new LocalFill(pid, { userfaultfd: taken.ours, base, source }, (error) => {
+      const job = { userfaultfd: taken.ours, base, source, progress: newProgress(size) };
+      const fill = new LocalFill(pid, job, (error) => {
         if (error instanceof FillError && error.vanished) state.settled = true;
       });
       this.#fills.push({ file, fill, state });

@@ -1,74 +1,84 @@
-/** The guard's end of the fill thread: started with the first replacement, ended with the last, because at rest it would cost memory. */
+/**
+ * The two threads behind a guard's lazy replacements: one serves faults, one fills. Started when they are needed, ended with the last
+ * replacement, because at rest they would cost memory.
+ */
 
-import { Worker } from "node:worker_threads";
-import { closeDescriptor } from "../../linux/pidfd.js";
-import { createWakeUp, wakeUp } from "../../linux/readiness.js";
-import type { FillOrder, FillThreadData, FromFiller, ToFiller } from "./fill-messages.js";
-
-/** Enough for the code and a few replacements, in MiB. */
-const LIMITS = { maxOldGenerationSizeMb: 32, maxYoungGenerationSizeMb: 1 };
-
-/** Who wants to know. */
-export interface FillListener {
-  told(message: FromFiller): void;
-  /** The thread has ended although there was work; nobody serves now. */
-  died(error: Error): void;
-}
+import type { FillOrder, FromWorker } from "./fill-messages.js";
+import { FillWorker, type WorkerListener } from "./fill-worker.js";
 
 /** See the head of the file. */
 export class FillClient {
-  readonly #listener: FillListener;
-  readonly #wake: number;
-  readonly #news = new SharedArrayBuffer(4);
-  readonly #worker: Worker;
-  #ending = false;
-  #over = false;
+  readonly #listener: WorkerListener;
+  #server: FillWorker | undefined;
+  #filler: FillWorker | undefined;
+  /** What is not served by the thread yet, and so not filled either. */
+  readonly #coming = new Map<number, FillOrder>();
+  #hurrying = false;
+  #ended = false;
 
-  /** Starts the thread; it serves after some tens of milliseconds. @throws SystemCallError */
-  constructor(listener: FillListener) {
+  constructor(listener: WorkerListener) {
     this.#listener = listener;
-    this.#wake = createWakeUp();
-    const workerData: FillThreadData = { wake: this.#wake, news: this.#news };
-    this.#worker = new Worker(new URL("./fill-thread.js", import.meta.url), {
-      workerData,
-      resourceLimits: LIMITS,
-      execArgv: [],
-    });
-    // SAFETY: only fill-thread.ts of this very build is at the other end.
-    this.#worker.on("message", (message) => this.#listener.told(message as FromFiller));
-    this.#worker.once("error", (error) =>
-      this.#gone(error instanceof Error ? error : new Error(String(error))),
-    );
-    this.#worker.once("exit", (code) => this.#gone(new Error(`the fill thread ended with code ${code}`)));
   }
 
-  /** @param order to begin with, beside what it does already */
+  /**
+   * @param order beside what they have already; `serving` is told when the thread serves it, which takes some tens of milliseconds
+   * @throws SystemCallError
+   */
   fill(order: FillOrder): void {
-    this.#say({ kind: "fill", order });
+    // Nobody waits for any of it.
+    if (order.full) return this.#fillInBackground(order);
+    this.#coming.set(order.id, order);
+    this.#server ??= this.#start("serve-thread.js");
+    this.#server.take(order);
   }
 
-  /** No limit from now on for all that it has. */
+  /** No limit from now on for all that they have. */
   hurry(): void {
-    this.#say({ kind: "hurry" });
+    this.#hurrying = true;
+    this.#filler?.say({ kind: "hurry" });
   }
 
-  /** It ends when all it has is done. */
+  /** There is no such replacement any more. */
+  drop(id: number): void {
+    this.#coming.delete(id);
+    for (const worker of [this.#server, this.#filler]) worker?.say({ kind: "drop", id });
+  }
+
+  /** They let go of all they have, and nothing is told of them any more. */
   end(): void {
-    this.#ending = true;
-    this.#say({ kind: "end" });
+    this.#ended = true;
+    this.#server?.end();
+    this.#filler?.end();
   }
 
-  #say(message: ToFiller): void {
-    if (this.#over) return;
-    this.#worker.postMessage(message);
-    Atomics.add(new Int32Array(this.#news), 0, 1);
-    wakeUp(this.#wake);
+  #start(module: "serve-thread.js" | "fill-thread.js"): FillWorker {
+    return new FillWorker(module, {
+      told: (message) => this.#hear(message),
+      died: (error) => this.#fail(error),
+    });
   }
 
-  #gone(error: Error): void {
-    if (this.#over) return;
-    this.#over = true;
-    closeDescriptor(this.#wake);
-    if (!this.#ending) this.#listener.died(error);
+  #hear(message: FromWorker): void {
+    this.#listener.told(message);
+    if (message.kind === "complete") this.#filler?.say({ kind: "look" });
+    if (message.kind !== "serving") return;
+    const order = this.#coming.get(message.id);
+    this.#coming.delete(message.id);
+    try {
+      // Only now: the start of a thread takes a processor, which whoever waits for a page may need.
+      if (order !== undefined) this.#fillInBackground(order);
+    } catch (error) {
+      this.#fail(error instanceof Error ? error : new Error(String(error)));
+    }
+  }
+
+  #fillInBackground(order: FillOrder): void {
+    this.#filler ??= this.#start("fill-thread.js");
+    this.#filler.take(this.#hurrying ? { ...order, rate: Number.POSITIVE_INFINITY } : order);
+  }
+
+  /** Whoever is told ends what is left: one without the other is not worth having. */
+  #fail(error: Error): void {
+    if (!this.#ended) this.#listener.died(error);
   }
 }

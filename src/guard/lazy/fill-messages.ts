@@ -1,4 +1,4 @@
-/** What the guard and its fill thread say to each other. Plain data, cloned on the way. */
+/** What the guard says to the thread that serves and to the one that fills, and they to it. Plain data, cloned on the way. */
 
 import type { FillJob } from "../../recovery/page-fill.js";
 
@@ -24,36 +24,54 @@ export interface FillOrder {
   readonly steps: SharedArrayBuffer | undefined;
 }
 
-/** Named points in the fill thread: nobody watches the replacement any more; one range of it was joined, or could not be. */
+/** Named points in the thread that fills: nobody watches the replacement any more; one range of it was joined, or could not be. */
 export type FillStep = "fill-unwatched" | "range-joined";
 
-/** What the fill thread is started with. */
-export interface FillThreadData {
+/** What such a thread is started with. */
+export interface WorkerData {
   /** An eventfd that wakes it. */
   readonly wake: number;
   /** One 32-bit number that is raised with each message: looking at it costs nothing. */
   readonly news: SharedArrayBuffer;
 }
 
-/** To the fill thread. Each is followed by a wake-up. */
-export type ToFiller =
-  | { readonly kind: "fill"; readonly order: FillOrder }
-  /** Everything at once, whatever the rate. */
+/** To either thread. Each is followed by a wake-up. */
+export type ToWorker =
+  /** The descriptors of the order are its own until it says `left`. */
+  | { readonly kind: "take"; readonly order: FillOrder }
+  /** It lets go of this one, whatever it has of it. */
+  | { readonly kind: "drop"; readonly id: number }
+  /** To the one that fills: everything at once, whatever the rate. */
   | { readonly kind: "hurry" }
+  /** To the one that fills: one of its orders may be complete. */
+  | { readonly kind: "look" }
+  /** It lets go of all it has, and ends. */
   | { readonly kind: "end" };
 
-/** From the fill thread. */
-export type FromFiller =
+/** From the thread that serves. */
+export type FromServer =
   /** It serves the faults of this one from now on. */
   | { readonly kind: "serving"; readonly id: number }
+  /** Each 4 KiB is in place or marked: there is nothing left to wait for. */
+  | { readonly kind: "complete"; readonly id: number };
+
+/** From the thread that fills. */
+export type FromFiller =
   /** Each 4 KiB is in place or marked: what is left is to join ranges. */
   | { readonly kind: "full"; readonly id: number; readonly lost: readonly number[] }
   | { readonly kind: "step"; readonly id: number; readonly step: FillStep }
   | { readonly kind: "filled"; readonly id: number; readonly result: FillResult }
-  /** It goes on trying. */
-  | { readonly kind: "trouble"; readonly id: number; readonly code: string; readonly message: string }
   /** The VM is gone, or no longer maps the replacement: nobody waits for it any more. */
   | { readonly kind: "vanished"; readonly id: number };
+
+/** From either. */
+export type FromWorker =
+  | FromServer
+  | FromFiller
+  /** It goes on trying. */
+  | { readonly kind: "trouble"; readonly id: number; readonly code: string; readonly message: string }
+  /** It does not use the descriptors of this order any more. */
+  | { readonly kind: "left"; readonly id: number };
 
 /** What became of a replacement. */
 export interface FillResult {

@@ -1,15 +1,11 @@
-/** One replacement in the fill thread: a little of it at a time, and whoever waits first. */
+/** One replacement in the thread that fills: a little of it at a time, and then of joining it to large pages. */
 
-import { unregisterRange } from "../../linux/userfaultfd.js";
 import { MOST_PIECE, PageFill } from "../../recovery/page-fill.js";
 import type { FillOrder, FillResult, FillStep } from "./fill-messages.js";
 import { MemoryGate } from "./memory-gate.js";
 import { RangeJoins } from "./range-joins.js";
 
-/** After a fault more of them are likely: then the pieces that a next one may have to wait for are small. */
-const SMALL_PIECE = 16_384;
-const CAREFUL_MS = 2;
-/** Until a page that could not be put in place is tried again. */
+/** Until a piece of which nothing could be put in place is tried again: the VM was changing its mappings. */
 const RETRY_MS = 1;
 
 /** Who wants to know how far it is. */
@@ -26,7 +22,7 @@ export class FillRound {
   readonly #since = performance.now();
   #filled = 0;
   readonly #memory: MemoryGate;
-  #lastFault = -Infinity;
+  #retryAt = -Infinity;
   #hurry = false;
   /** Once it is full. */
   #joins: RangeJoins | undefined;
@@ -45,29 +41,15 @@ export class FillRound {
     this.#memory[Symbol.dispose]();
   }
 
-  /** Whether it still watches for faults. */
-  get watching(): boolean {
-    return this.#joins === undefined;
-  }
-
   /** From now on as fast as it can. */
   hurry(): void {
     this.#hurry = true;
   }
 
-  /** @returns how many were served @throws RecoveryError */
-  serve(): number {
-    if (!this.watching) return 0;
-    const served = this.#fill.serve();
-    if (served > 0) this.#lastFault = performance.now();
-    return served;
-  }
-
   /** @returns milliseconds until there is something to do; Infinity: only when somebody touches it */
   pause(now: number): number {
-    if (!this.watching || this.#fill.complete) return 0;
-    // The VM was changing its mappings.
-    if (this.#fill.someoneWaits) return RETRY_MS;
+    if (this.#joins !== undefined || this.#fill.complete) return 0;
+    if (this.#retryAt > now) return this.#retryAt - now;
     const short = this.#memory.pause(now);
     if (short > 0) return short;
     if (this.#hurry || this.order.rate === Infinity) return 0;
@@ -86,15 +68,14 @@ export class FillRound {
     if (this.#joins === undefined) {
       if (!this.#fill.complete) {
         if (!this.#memory.allows(this.#filled, now)) return undefined;
-        const careful = now - this.#lastFault < CAREFUL_MS;
-        this.#filled += this.#fill.fillNext(careful ? SMALL_PIECE : MOST_PIECE);
+        const placed = this.#fill.fillNext(MOST_PIECE);
+        this.#filled += placed;
+        if (placed === 0) this.#retryAt = now + RETRY_MS;
         return undefined;
       }
-      const { userfaultfd, base, source } = this.order.job;
       const { lost } = this.#fill;
       this.#listener.full(lost);
-      // Every 4 KiB is in place or marked, so nobody can find a hole where nobody watches any more.
-      unregisterRange(userfaultfd, base, source.size);
+      this.#fill.end();
       this.#listener.step("fill-unwatched");
       this.#joins = this.#newJoins(lost);
     }

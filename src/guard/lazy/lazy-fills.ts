@@ -2,12 +2,13 @@
 
 import { closeDescriptor } from "../../linux/pidfd.js";
 import { wakeAll } from "../../linux/userfaultfd-fill.js";
+import { newProgress } from "../../recovery/fill-progress.js";
 import type { PageSource } from "../../recovery/large-page-reader.js";
 import type { OverlayIdentity } from "../../recovery/overlay-name.js";
 import { FillError, type FillJob } from "../../recovery/page-fill.js";
 import type { Spare } from "../../recovery/spare.js";
 import { FillClient } from "./fill-client.js";
-import type { FillResult, FillStep, FromFiller } from "./fill-messages.js";
+import type { FillResult, FillStep, FromWorker } from "./fill-messages.js";
 import { LocalFill } from "./local-fill.js";
 import { joinInTurns } from "./local-joins.js";
 import { wantsJoins } from "./range-joins.js";
@@ -54,7 +55,9 @@ export interface LazyFillsListener {
 /** For this long the guard's own thread serves alone. */
 const HAND_OVER_MS = 5;
 
-interface Entry extends Filling {
+interface Entry {
+  readonly filling: Filling;
+  readonly job: FillJob;
   local: LocalFill | undefined;
   /** When each 4 KiB is in place or marked; what is lost is not known if a dead guard has filled it. */
   full: { readonly lost: readonly number[] | undefined } | undefined;
@@ -86,7 +89,8 @@ export class LazyFills {
 
   /** The VM's descriptors that belong to replacements being filled. */
   get descriptors(): number[] {
-    return [...this.#entries.values(), ...this.#filled].map(({ spare }) => spare.theirs);
+    const filling = [...this.#entries.values()].map((entry) => entry.filling);
+    return [...filling, ...this.#filled].map(({ spare }) => spare.theirs);
   }
 
   /** Whether anything is being filled. */
@@ -94,24 +98,25 @@ export class LazyFills {
     return this.#entries.size > 0;
   }
 
-  /** Begins to serve at once, on this thread, and to fill, on another. Never throws: faults must not wait for a reason. */
+  /** Begins to serve at once, on this thread, and then on another, and to fill, on a third. Never throws: faults must not wait for a reason. */
   start(filling: Filling): void {
     const id = this.#next;
     this.#next += 1;
-    const job = jobOf(filling);
-    const entry: Entry = { ...filling, local: undefined, full: undefined };
+    const job = newJob(filling);
+    const entry: Entry = { filling, job, local: undefined, full: undefined };
     this.#entries.set(id, entry);
     // Whoever touched it while it moved has told so before anybody served.
     wakeAll(job.userfaultfd, job.base, job.source.size);
     entry.local = new LocalFill(this.#pid, job, (error) => this.#localTrouble(id, error));
     // Starting a thread takes this one some milliseconds, for which whoever comes right now would wait.
-    setTimeout(() => this.#handOver(id, job), HAND_OVER_MS);
+    setTimeout(() => this.#handOver(id), HAND_OVER_MS);
   }
 
-  #handOver(id: number, job: FillJob): void {
+  #handOver(id: number): void {
     const entry = this.#entries.get(id);
     if (entry === undefined) return;
-    const chosen = entry.onlyTouched ? 0 : this.#policy.fillRate;
+    const { filling, job } = entry;
+    const chosen = filling.onlyTouched ? 0 : this.#policy.fillRate;
     const rate = this.#hurrying ? Number.POSITIVE_INFINITY : chosen;
     const order = {
       id,
@@ -138,8 +143,8 @@ export class LazyFills {
   closeUp(filling: Filling): void {
     const id = this.#next;
     this.#next += 1;
-    this.#entries.set(id, { ...filling, local: undefined, full: { lost: undefined } });
-    setTimeout(() => this.#handOver(id, jobOf(filling)), HAND_OVER_MS);
+    this.#entries.set(id, { filling, job: newJob(filling), local: undefined, full: { lost: undefined } });
+    setTimeout(() => this.#handOver(id), HAND_OVER_MS);
   }
 
   /** Takes a replacement that is full; undefined if there is none. */
@@ -156,19 +161,19 @@ export class LazyFills {
     await new Promise<void>((resolve) => this.#settled.push(resolve));
   }
 
-  #hear(message: FromFiller): void {
+  #hear(message: FromWorker): void {
     const entry = this.#entries.get(message.id);
     if (entry === undefined) return;
     if (message.kind === "serving") {
       entry.local?.stop();
       entry.local = undefined;
       // What this thread has heard of and could not serve yet is told again.
-      wakeAll(entry.spare.userfaultfd, entry.page.base, entry.page.size);
+      wakeAll(entry.job.userfaultfd, entry.job.base, entry.job.source.size);
     } else if (message.kind === "full") entry.full = { lost: message.lost };
     else if (message.kind === "step") this.#note(message.step);
     else if (message.kind === "filled") this.#done(message.id, message.result);
     else if (message.kind === "vanished") this.#forget(message.id);
-    else this.#tellOnce(entry, message.code, message.message);
+    else if (message.kind === "trouble") this.#tellOnce(entry.filling, message.code, message.message);
   }
 
   #note(step: FillStep): void {
@@ -182,8 +187,7 @@ export class LazyFills {
   #done(id: number, result: FillResult): void {
     const entry = this.#entries.get(id);
     if (entry === undefined) return;
-    const { local, full, ...filling } = entry;
-    local?.stop();
+    const { filling, full } = entry;
     this.#filled.push({ ...filling, result, lookedFor: full !== undefined && full.lost === undefined });
     this.#drop(id);
     this.#listener.wake();
@@ -194,15 +198,17 @@ export class LazyFills {
     const entry = this.#entries.get(id);
     this.#drop(id);
     if (entry === undefined) return;
-    forgetDescriptor(entry);
-    entry.spare.release();
-    closeDescriptor(entry.source.file);
-    this.#listener.abandoned(entry.spare.theirs);
+    const { spare, source } = entry.filling;
+    forgetDescriptor(entry.filling);
+    spare.release();
+    closeDescriptor(source.file);
+    this.#listener.abandoned(spare.theirs);
   }
 
   #drop(id: number): void {
     this.#entries.get(id)?.local?.stop();
     this.#entries.delete(id);
+    this.#client?.drop(id);
     if (this.#entries.size > 0) return;
     this.#client?.end();
     this.#client = undefined;
@@ -214,25 +220,28 @@ export class LazyFills {
     const entry = this.#entries.get(id);
     if (entry === undefined) return;
     if (error instanceof FillError && error.vanished) return this.#forget(id);
-    this.#tellOnce(entry, "HM_FILL", error instanceof Error ? error.message : String(error));
+    this.#tellOnce(entry.filling, "HM_FILL", error instanceof Error ? error.message : String(error));
   }
 
-  /** Without the other thread this one does its work, so that nobody waits for ever. */
+  /** Without the other threads this one does their work, so that nobody waits for ever. */
   #fillHere(error: unknown): void {
+    this.#client?.end();
     this.#client = undefined;
     for (const [id, entry] of this.#entries) {
-      this.#tellOnce(entry, "HM_FILL_THREAD", error instanceof Error ? error.message : String(error));
+      this.#tellOnce(entry.filling, "HM_FILL_THREAD", error instanceof Error ? error.message : String(error));
       if (entry.full !== undefined) {
         this.#joinHere(id, entry, entry.full.lost);
         continue;
       }
-      entry.local ??= new LocalFill(this.#pid, jobOf(entry), (trouble) => this.#localTrouble(id, trouble));
+      // What the other thread has heard of and could not serve is told again.
+      wakeAll(entry.job.userfaultfd, entry.job.base, entry.job.source.size);
+      entry.local ??= new LocalFill(this.#pid, entry.job, (trouble) => this.#localTrouble(id, trouble));
       entry.local.fillAll((lost) => this.#joinHere(id, entry, lost));
     }
   }
 
   #joinHere(id: number, entry: Entry, lost: readonly number[] | undefined): void {
-    const { page, spare } = entry;
+    const { page, spare } = entry.filling;
     entry.full = { lost };
     const processDescriptor = this.#processDescriptor;
     const { base, size } = page;
@@ -262,6 +271,6 @@ function forgetDescriptor({ page, spare }: Filling): void {
   }
 }
 
-function jobOf({ spare, page, source }: Filling): FillJob {
-  return { userfaultfd: spare.userfaultfd, base: page.base, source };
+function newJob({ spare, page, source }: Filling): FillJob {
+  return { userfaultfd: spare.userfaultfd, base: page.base, source, progress: newProgress(page.size) };
 }

@@ -1,7 +1,6 @@
-/** Serving and filling on the guard's own thread: until the fill thread is there, and if it should die. */
+/** Serving and filling on the guard's own thread: until the threads that do it are there, and if one of them should die. */
 
 import { type StopWatching, watchReadable } from "../../linux/native.js";
-import { unregisterRange } from "../../linux/userfaultfd.js";
 import { type FillJob, MOST_PIECE, PageFill } from "../../recovery/page-fill.js";
 import { MemoryGate } from "./memory-gate.js";
 
@@ -69,9 +68,7 @@ export class LocalFill {
         this.#gained(placed);
       } else rest = REST_MS;
       if (this.#fill.complete) {
-        const { userfaultfd, base, source } = this.#fill.job;
-        // Every 4 KiB is in place or marked: nobody can find a hole where nobody watches any more.
-        unregisterRange(userfaultfd, base, source.size);
+        this.#fill.end();
         this.stop();
         return done(this.#fill.lost);
       }

@@ -5,6 +5,7 @@ export type SystemCallName =
   | "close"
   | "eventfd2"
   | "fallocate"
+  | "fcntl"
   | "flock"
   | "ftruncate"
   | "getdents64"

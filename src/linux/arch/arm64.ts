@@ -22,7 +22,7 @@ export const arm64: Architecture = {
   name: "arm64",
   // biome-ignore format: a table
   systemCalls: {
-    close: 57, eventfd2: 19, fallocate: 47, flock: 32, ftruncate: 46, getdents64: 61, getpid: 172, gettid: 178, ioctl: 29, lseek: 62, madvise: 233,
+    close: 57, eventfd2: 19, fallocate: 47, fcntl: 25, flock: 32, ftruncate: 46, getdents64: 61, getpid: 172, gettid: 178, ioctl: 29, lseek: 62, madvise: 233,
     mbind: 235, memfd_create: 279, mlock2: 284, mmap: 222, mremap: 216, munlock: 229, munmap: 215, openat: 56, pidfd_getfd: 438, pidfd_open: 434,
     ppoll: 73, prctl: 167, pread64: 67, process_madvise: 440, process_vm_readv: 270, process_vm_writev: 271, ptrace: 117, pwrite64: 68, read: 63,
     readlinkat: 78, recvmsg: 212, rt_sigaction: 134, rt_tgsigqueueinfo: 240, sched_yield: 124, sendmsg: 211, socketpair: 199, statfs: 43, tgkill: 131,

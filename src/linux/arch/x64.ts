@@ -49,7 +49,7 @@ export const x64: Architecture = {
   name: "x64",
   // biome-ignore format: a table
   systemCalls: {
-    close: 3, eventfd2: 290, fallocate: 285, flock: 73, ftruncate: 77, getdents64: 217, getpid: 39, gettid: 186, ioctl: 16, lseek: 8, madvise: 28,
+    close: 3, eventfd2: 290, fallocate: 285, fcntl: 72, flock: 73, ftruncate: 77, getdents64: 217, getpid: 39, gettid: 186, ioctl: 16, lseek: 8, madvise: 28,
     mbind: 237, memfd_create: 319, mlock2: 325, mmap: 9, mremap: 25, munlock: 150, munmap: 11, openat: 257, pidfd_getfd: 438, pidfd_open: 434,
     ppoll: 271, prctl: 157, pread64: 17, process_madvise: 440, process_vm_readv: 310, process_vm_writev: 311, ptrace: 101, pwrite64: 18, read: 0,
     readlinkat: 267, recvmsg: 47, rt_sigaction: 13, rt_tgsigqueueinfo: 297, sched_yield: 24, sendmsg: 46, socketpair: 53, statfs: 137, tgkill: 234,
