@@ -24,6 +24,11 @@ export interface NativeMemory {
   release(): void;
 }
 
+/** @returns the same bytes as 64-bit words: an element of it costs a fraction of a read or write of a Buffer, above all in code that is new */
+export function wordsOf({ bytes }: NativeMemory): BigUint64Array {
+  return new BigUint64Array(bytes.buffer, bytes.byteOffset, bytes.length / 8);
+}
+
 /** What this thread has not released yet. */
 const held = new Set<NativeMemory>();
 

@@ -1,26 +1,25 @@
 /** Waiting for descriptors, blocking: ppoll(2); and waking a thread that waits so: eventfd(2). On the main thread only for moments. */
 
 import { errno } from "./errno.js";
-import { allocateNative, type NativeMemory } from "./native-memory.js";
+import { allocateNative, type NativeMemory, wordsOf } from "./native-memory.js";
 import { SystemCallError, systemCall, trySystemCall } from "./system-call.js";
 
-const POLLIN = 1;
+const POLLIN = 1n;
 const EFD_CLOEXEC_NONBLOCK = 0o2004000;
-const ENTRY = 8;
-
-/** Of a struct timespec, which stands in front of the struct pollfd. */
-const TIME_SIZE = 16;
+/** Words of a struct timespec, which stands in front of the struct pollfd of one word each. */
+const TIME_WORDS = 2;
 const PAGE = 4096;
 
 let table: NativeMemory = allocateNative(PAGE);
+let words = wordsOf(table);
 
-/** @returns room for so many descriptors */
-function roomFor(count: number): NativeMemory {
-  const size = Math.ceil((TIME_SIZE + count * ENTRY) / PAGE) * PAGE;
-  if (size <= table.bytes.length) return table;
+/** Makes room for so many descriptors. */
+function makeRoom(count: number): void {
+  if (TIME_WORDS + count <= words.length) return;
+  const size = Math.ceil(((TIME_WORDS + count) * 8) / PAGE) * PAGE;
   table.release();
   table = allocateNative(size);
-  return table;
+  words = wordsOf(table);
 }
 
 /**
@@ -30,22 +29,19 @@ function roomFor(count: number): NativeMemory {
  * @throws SystemCallError
  */
 export function waitReadable(descriptors: readonly number[], milliseconds: number): number[] {
-  const { address, bytes } = roomFor(descriptors.length);
-  const at = (index: number): number => TIME_SIZE + index * ENTRY;
-  descriptors.forEach((descriptor, index) => {
-    bytes.writeInt32LE(descriptor, at(index));
-    bytes.writeInt32LE(POLLIN, at(index) + 4);
-  });
+  makeRoom(descriptors.length);
+  for (const [index, descriptor] of descriptors.entries())
+    words[TIME_WORDS + index] = BigInt.asUintN(32, BigInt(descriptor)) | (POLLIN << 32n);
   const limited = Number.isFinite(milliseconds);
   if (limited) {
-    bytes.writeBigInt64LE(BigInt(Math.floor(milliseconds / 1000)), 0);
-    bytes.writeBigInt64LE(BigInt(Math.round((milliseconds % 1000) * 1e6)), 8);
+    words[0] = BigInt(Math.floor(milliseconds / 1000));
+    words[1] = BigInt(Math.floor((milliseconds % 1000) * 1e6));
   }
-  const entries = address + BigInt(TIME_SIZE);
-  const result = trySystemCall("ppoll", entries, descriptors.length, limited ? address : 0n, 0, 8);
-  if (result.errno === errno.EINTR) return [];
+  const entries = table.address + BigInt(TIME_WORDS * 8);
+  const result = trySystemCall("ppoll", entries, descriptors.length, limited ? table.address : 0n, 0, 8);
+  if (result.errno === errno.EINTR || result.value === 0n) return [];
   if (result.errno !== 0) throw new SystemCallError("ppoll", result.errno);
-  return descriptors.filter((_, index) => bytes.readUInt16LE(at(index) + 6) !== 0);
+  return descriptors.filter((_, index) => (words[TIME_WORDS + index] ?? 0n) >> 48n !== 0n);
 }
 
 /** @returns a descriptor that becomes readable by {@link wakeUp} @throws SystemCallError */

@@ -4,7 +4,7 @@
  */
 
 import { type Hva, hva } from "./address.js";
-import { allocateNative } from "./native-memory.js";
+import { allocateNative, wordsOf } from "./native-memory.js";
 import { waitReadable } from "./readiness.js";
 import { trySystemCall } from "./system-call.js";
 import { answer, control } from "./userfaultfd.js";
@@ -15,7 +15,10 @@ const MOST_MESSAGES = 64;
 const EVENT_PAGEFAULT = 0x12;
 const EVENT_REMAP = 0x14;
 
+const WORDS = MESSAGE_SIZE / 8;
+
 const inbox = allocateNative(MESSAGE_SIZE * MOST_MESSAGES);
+const received = wordsOf(inbox);
 
 /** What a userfaultfd tells. */
 export type UserfaultMessage =
@@ -35,13 +38,14 @@ export function readMessages(descriptor: number): UserfaultMessage[] {
   const { value, errno: error } = trySystemCall("read", descriptor, inbox.address, inbox.bytes.length);
   if (error !== 0) return [];
   const found: UserfaultMessage[] = [];
-  for (let at = 0; at < Number(value); at += MESSAGE_SIZE) found.push(decodeMessage(inbox.bytes, at));
+  for (let at = 0; at < Number(value) / 8; at += WORDS) found.push(decodeMessage(at));
   return found;
 }
 
-function decodeMessage(bytes: Buffer, at: number): UserfaultMessage {
-  const event = bytes.readUInt8(at);
-  const word = (index: number): bigint => bytes.readBigUInt64LE(at + 8 + index * 8);
+/** @param at index of its first word in what was received */
+function decodeMessage(at: number): UserfaultMessage {
+  const event = Number((received[at] ?? 0n) & 0xffn);
+  const word = (index: number): bigint => received[at + 1 + index] ?? 0n;
   if (event === EVENT_PAGEFAULT) return { kind: "fault", address: hva(word(1)) };
   if (event === EVENT_REMAP) return { kind: "remap", from: hva(word(0)), to: hva(word(1)), size: word(2) };
   return { kind: "other", event };

@@ -7,7 +7,7 @@ import { type Hva, hex } from "./address.js";
 import { errno, errnoName } from "./errno.js";
 import { ioctlRequest } from "./ioctl.js";
 import { LinuxError } from "./linux-error.js";
-import { allocateNative } from "./native-memory.js";
+import { allocateNative, wordsOf } from "./native-memory.js";
 import { closeDescriptor } from "./pidfd.js";
 import { trySystemCall } from "./system-call.js";
 
@@ -38,6 +38,7 @@ const FEATURE_POISON = 1n << 14n;
 const MODE_MISSING = 1n;
 
 const scratch = allocateNative(4096);
+const argument = wordsOf(scratch);
 
 /**
  * One request.
@@ -50,9 +51,7 @@ export function control(
   name: keyof typeof userfaultfdRequest,
   words: readonly bigint[],
 ): number {
-  words.forEach((word, index) => {
-    scratch.bytes.writeBigUInt64LE(word, index * 8);
-  });
+  argument.set(words);
   return trySystemCall("ioctl", descriptor, userfaultfdRequest[name], scratch.address).errno;
 }
 
@@ -67,7 +66,7 @@ function mustControl(
 
 /** @param index of a word of the last request's argument @returns what the kernel has written there, signed */
 export function answer(index: number): bigint {
-  return scratch.bytes.readBigInt64LE(index * 8);
+  return BigInt.asIntN(64, argument[index] ?? 0n);
 }
 
 function failure(name: keyof typeof userfaultfdRequest, error: number, words: readonly bigint[]): LinuxError {

@@ -25,7 +25,7 @@ describe("while the background filler stands still", () => {
     filler.release();
     assert.equal((await guard.waitFor("filled")).salvagedBytes, ram.pageSize - 4096);
     await ram.check(1, 1);
-    assert.deepEqual(guard.all("warning"), []);
+    assert.ok(!guard.all("warning").some(({ code }) => code.startsWith("HM_FILL")));
     await guard.stop();
     await assertUntouched(ram.pid);
   });
