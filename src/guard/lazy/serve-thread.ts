@@ -7,6 +7,7 @@ import { releaseAllNative } from "../../linux/native-memory.js";
 import { wakeAll } from "../../linux/userfaultfd-fill.js";
 import { PageFill } from "../../recovery/page-fill.js";
 import type { FillOrder, ToWorker } from "./fill-messages.js";
+import { rehearseServing } from "./rehearse-serving.js";
 import { WorkerLine } from "./worker-line.js";
 import { type WorkerRound, WorkerRounds } from "./worker-rounds.js";
 
@@ -44,6 +45,12 @@ const line = new WorkerLine();
 const rounds = new WorkerRounds<ServeRound>(line);
 let ended = false;
 
+try {
+  rehearseServing();
+} catch {
+  // It serves all the same.
+}
+
 function obey(message: ToWorker): void {
   if (message.kind === "take") {
     rounds.add(new ServeRound(message.order));
@@ -57,9 +64,8 @@ while (!ended) {
   const now = performance.now();
   // One whose VM has ended is dropped without a word: the thread that fills finds the same, and tells.
   for (const round of rounds.awake(now)) rounds.attempt(round, () => round.serve());
-  if (ended) break;
   const watched = rounds.awake(now).map(({ order }) => order.job.userfaultfd);
-  line.wait(watched, rounds.pause(now));
+  if (!ended) line.wait(watched, rounds.pause(now));
 }
 rounds.dropAll();
 releaseAllNative();
