@@ -9,7 +9,7 @@ const LEFT = 60;
 const BOTTOM = 40;
 const RIGHT = WIDTH - 24;
 
-/** A metric's points on two logarithmic axes, with a dashed line for growth in proportion from the first point. An inline SVG. */
+/** A metric's points and their rounds on two logarithmic axes, with a dashed line for growth in proportion from the first point. An inline SVG. */
 export function curvePicture(metric: Metric): string {
   const points = metric.points ?? [];
   const [first] = points;
@@ -20,7 +20,7 @@ export function curvePicture(metric: Metric): string {
     RIGHT,
   );
   const up = logScale(
-    points.map(({ value }) => value),
+    points.flatMap(({ value, low, high }) => [value, low, high]),
     HEIGHT - BOTTOM,
     12,
   );
@@ -28,9 +28,10 @@ export function curvePicture(metric: Metric): string {
   const style = isKept(metric) === false ? " missed" : "";
   const line = points.map(({ x, value }) => place(x, value)).join(" ");
   const dots = points.map(
-    ({ x, value }) =>
+    ({ x, value, low, high }) =>
+      `<line class="curve-line${style}" x1="${across.at(x).toFixed(1)}" x2="${across.at(x).toFixed(1)}" y1="${up.at(low).toFixed(1)}" y2="${up.at(high).toFixed(1)}"/>` +
       `<circle class="dot${style}" cx="${across.at(x).toFixed(1)}" cy="${up.at(value).toFixed(1)}" r="4">` +
-      `<title>${x}: ${plainNumber(value)} ${escapeHtml(metric.unit)}</title></circle>`,
+      `<title>${x}: ${plainNumber(value)} ${escapeHtml(metric.unit)}, rounds ${plainNumber(low)} to ${plainNumber(high)}</title></circle>`,
   );
   const rows = up.ticks.map((tick) => {
     const y = up.at(tick).toFixed(1);

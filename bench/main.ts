@@ -98,4 +98,6 @@ function list(json: boolean): number {
   return 0;
 }
 
+// Each of a hundred guards wants to be ended with us.
+process.setMaxListeners(0);
 process.exitCode = await main(process.argv.slice(2));

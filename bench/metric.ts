@@ -3,7 +3,12 @@
 /** One point of a curve. */
 export interface Point {
   readonly x: number;
+  /** The median of its rounds. */
   readonly value: number;
+  /** The lowest of them. */
+  readonly low: number;
+  /** The highest. */
+  readonly high: number;
 }
 
 /** What is promised of a ratio, and what is behind it: a curve, or rounds that differ. */
@@ -15,6 +20,8 @@ export interface Promised {
   /** What the points' x counts, such as `GiB`. */
   readonly over?: string;
   readonly points?: readonly Point[];
+  /** Of a curve: x of the point that is told. */
+  readonly at?: number;
   /** Tenth and ninetieth percentile of the rounds' own ratios, where single rounds differ much. */
   readonly spread?: readonly [p10: number, p90: number];
 }

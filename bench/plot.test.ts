@@ -7,7 +7,7 @@ import { logScale } from "./log-scale.js";
 import { metricOf } from "./metric.js";
 import { plotPage } from "./plot.js";
 
-const points = [1, 10, 100].map((x) => ({ x, value: 3 * x * x }));
+const points = [1, 10, 100].map((x) => ({ x, rounds: [2 * x * x, 3 * x * x, 4 * x * x] }));
 const outcomes = [
   metricOf("stall.2M", "µs", 500, 1000, { limit: 0.5 }),
   metricOf("stall.1G", "ms", 900, 1000, { limit: 0.002 }),

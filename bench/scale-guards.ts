@@ -1,9 +1,12 @@
 /**
  * `scale.guards`: up to 100 processes on one host, each with its guard.
  *
- * `attach`: attaching the last of them, while the others are there. `resident`: memory of all guards, pages they share counted once.
- * `cpu`: processor time of all guards at rest, over one period of their slowest timer: each looks at all processes of the host for others
- * that map its RAM, with a fixed budget.
+ * `attach`: attaching the last five of them, while the others are there. `resident`: memory of all guards, pages they share counted once.
+ * `cpu`: processor time of all guards at rest, over one period of their slowest timer: each looks at the processes of the host for others
+ * that map its RAM.
+ *
+ * Five rounds of guards at rest are five fifths of the guards that are there in the same time, each taken five times; where there are fewer,
+ * five times one after the other.
  */
 
 import { setTimeout as sleep } from "node:timers/promises";
@@ -12,17 +15,40 @@ import { TemporaryFolder } from "../test/framework/temporary-folder.js";
 import { acquire } from "../test/hugepages.js";
 import { Attached } from "./attached.js";
 import type { Bench } from "./bench.js";
-import { curveMetric } from "./curve.js";
+import { curveMetric, type Measured } from "./curve.js";
 import { MeasuredProcess } from "./measured-process.js";
-import type { Point } from "./metric.js";
 import { costOf, proportionalBytes } from "./process-cost.js";
-import { median } from "./statistics.js";
 
-const GUARDS = [1, 10, 30, 100] as const;
-/** The last guards whose median stands for one point. */
-const WINDOW = 5;
+/** Numbers of guards that are measured. One in the middle: there a bend is largest. */
+export const pointsOfGuards: readonly number[] = [1, 10, 50, 100];
+const ROUNDS = 5;
 const SETTLE_S = 30;
 const WATCH_S = 30;
+
+/** What each guard has cost while it was watched: milliseconds of processor a second, and megabytes. */
+interface Costs {
+  readonly cpu: number[];
+  readonly resident: number[];
+}
+
+async function watchOnce(guards: readonly Attached[], { cpu, resident }: Costs): Promise<void> {
+  const used = guards.map(({ pid }) => costOf(pid).cpu);
+  const begun = performance.now();
+  await sleep(WATCH_S * 1000);
+  const ms = performance.now() - begun;
+  for (const [index, { pid }] of guards.entries()) {
+    cpu.push((costOf(pid).cpu - (used[index] ?? Number.NaN)) / 1e3 / ms);
+    resident.push(proportionalBytes(pid) / 1e6);
+  }
+}
+
+/** @param each what single guards have cost @returns what `count` of them cost, five times */
+function roundsOf(each: readonly number[], count: number): number[] {
+  return Array.from({ length: ROUNDS }, (_, round) => {
+    const taken = each.filter((_, index) => index % ROUNDS === round);
+    return (taken.reduce((sum, cost) => sum + cost, 0) / taken.length) * count;
+  });
+}
 
 /** See the head of the file. */
 export const scaleGuards: Bench = {
@@ -30,32 +56,36 @@ export const scaleGuards: Bench = {
   summary: "1 to 100 guards on one host",
   run: async (say) => {
     await using resources = new Resources();
-    resources.use(await acquire(GUARDS.at(-1) ?? 0));
+    resources.use(await acquire(Math.max(...pointsOfGuards)));
     const folder = resources.use(new TemporaryFolder()).path;
+    const startOne = async (owner: Resources): Promise<Attached> => {
+      const measured = owner.use(await MeasuredProcess.startOnePage());
+      return owner.use(await Attached.start(measured.pid, folder));
+    };
+    const alone: number[] = [];
+    for (let round = 1; round < ROUNDS; round += 1) {
+      await using own = new Resources();
+      alone.push((await startOne(own)).ms);
+    }
     const guards: Attached[] = [];
-    const attach: Point[] = [];
-    const resident: Point[] = [];
-    const cpu: Point[] = [];
-    for (const count of GUARDS) {
+    const curves: Record<"attach" | "resident" | "cpu", Measured[]> = { attach: [], resident: [], cpu: [] };
+    for (const count of pointsOfGuards) {
       say(`starting guards up to ${count}`);
-      while (guards.length < count) {
-        const measured = resources.use(await MeasuredProcess.startOnePage());
-        guards.push(resources.use(await Attached.start(measured.pid, folder)));
-      }
-      attach.push({ x: count, value: median(guards.slice(-WINDOW).map(({ ms }) => ms)) });
-      say(`${count} guards at rest: ${SETTLE_S} s until they are, ${WATCH_S} s of watching`);
+      while (guards.length < count) guards.push(await startOne(resources));
+      const attach = guards.slice(-ROUNDS).map(({ ms }) => ms);
+      curves.attach.push({ x: count, rounds: count === 1 ? [...alone, ...attach] : attach });
+      const turns = Math.ceil(ROUNDS / count);
+      say(`${count} guards at rest: ${SETTLE_S} s until they are, ${turns * WATCH_S} s of watching`);
       await sleep(SETTLE_S * 1000);
-      const used = (): number => guards.reduce((sum, { pid }) => sum + costOf(pid).cpu, 0);
-      const [before, begun] = [used(), performance.now()];
-      await sleep(WATCH_S * 1000);
-      cpu.push({ x: count, value: (used() - before) / 1e6 / ((performance.now() - begun) / 1000) });
-      const bytes = guards.reduce((sum, { pid }) => sum + proportionalBytes(pid), 0);
-      resident.push({ x: count, value: bytes / 1e6 });
+      const costs: Costs = { cpu: [], resident: [] };
+      for (let turn = 0; turn < turns; turn += 1) await watchOnce(guards, costs);
+      curves.cpu.push({ x: count, rounds: roundsOf(costs.cpu, count) });
+      curves.resident.push({ x: count, rounds: roundsOf(costs.resident, count) });
     }
     return [
-      curveMetric("scale.guards.attach", "ms", "guards", attach),
-      curveMetric("scale.guards.resident", "MB", "guards", resident),
-      curveMetric("scale.guards.cpu", "ms/s", "guards", cpu),
+      curveMetric("scale.guards.attach", "ms", "guards", curves.attach),
+      curveMetric("scale.guards.resident", "MB", "guards", curves.resident),
+      curveMetric("scale.guards.cpu", "ms/s", "guards", curves.cpu),
     ];
   },
 };

@@ -22,5 +22,9 @@ test("a row says what was promised and whether it is kept", () => {
     tableRow(metricOf("a", "ms", 1, 2, { limit: 1, spread: [0.4, 0.61] })),
     /0\.5 {2}rounds 0\.4 to 0\.61; at most 1\.00: kept\n$/,
   );
+  assert.match(
+    tableRow(metricOf("a", "ms", 4, 5, { least: 0.9, at: 50, over: "guards" })),
+    /0\.8 {2}at 50 guards; at least 0\.9: MISSED\n$/,
+  );
   assert.match(tableRow({ metric: "a", notMeasured: "no page" }), /^a +NOT MEASURED: no page\n$/);
 });

@@ -24,9 +24,10 @@ export const tableHead: string = row("metric", "value", "baseline", "ratio", "")
 /** @returns its line in the table, with a line end */
 export function tableRow(outcome: Outcome): string {
   if ("notMeasured" in outcome) return `${outcome.metric.padEnd(24)}NOT MEASURED: ${outcome.notMeasured}\n`;
-  const { metric, value, unit, baseline, ratio, spread } = outcome;
+  const { metric, value, unit, baseline, ratio, spread, at, over } = outcome;
   const kept = isKept(outcome);
   const verdict = [
+    ...(at === undefined ? [] : [`at ${at} ${over ?? ""}`]),
     ...(spread === undefined ? [] : [`rounds ${spread.map(plainNumber).join(" to ")}`]),
     ...(kept === undefined ? [] : [`${promiseOf(outcome)}: ${kept ? "kept" : "MISSED"}`]),
   ].join("; ");

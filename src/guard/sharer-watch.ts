@@ -3,8 +3,8 @@
  * moment in which a thread stands at an error: it is done at attach, now and then, and once more before a large page is replaced
  * that nobody has touched, put back, or given back.
  *
- * What is done now and then costs each guard no more than a fixed share of a processor, however many processes and guards
- * the host has: a look goes on piece by piece, and takes longer where there is more to look at. It asks for shared mappings only.
+ * What is done now and then costs each guard the same share of a processor, however many processes and guards the host has: a look never
+ * ends, goes on piece by piece, and takes longer where there is more to look at. It asks for shared mappings only.
  *
  * A sharer that comes between two looks and is missed loses nothing: the kernel has unmapped the poisoned page from all
  * processes, so its access raises SIGBUS, with a recovery or without. It is only warned of later.
@@ -13,7 +13,7 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { messageOf } from "../errors.js";
 import { type FileId, findMappers, findMappersIn, type Mapper } from "../linux/procfs/mappers.js";
-import { mayShare } from "../linux/procfs/shared-files.js";
+import { SharedFiles } from "../linux/procfs/shared-files.js";
 import { readProcesses } from "../linux/procfs/tasks.js";
 
 /** After so long the event loop gets its turn: a signal for QEMU must not wait for a scan of the whole host. */
@@ -23,21 +23,21 @@ const FRESH_MS = 1000;
 
 /** How the slow look goes. Exchanged only by tests. */
 export interface SlowLook {
-  /** It begins anew so long after it began, at the earliest, in milliseconds. */
-  readonly periodMs: number;
-  /** It goes on so often: each time is a wake-up. */
+  /** It goes on so often, in milliseconds: each time is a wake-up. */
   readonly visitMs: number;
-  /** For so long. */
+  /** For so many processes: the same work on a small host and on a large one. */
+  readonly most: number;
+  /** And for so long, in milliseconds. */
   readonly budgetMs: number;
-  /** And for so many processes at least: a machine that is slow takes longer, but not for ever. */
+  /** But for so many processes at least: a machine that is slow takes longer, but not for ever. */
   readonly least: number;
 }
 
 /**
- * 0.6 ms a second. A process takes 20 to 40 µs (Linux 6.11 or later; before that 50 to 150, because its mappings are read), so that a
- * thousand take one minute, or up to four.
+ * Ten processes a second: a hundred take 10 s, a thousand 100 s. Each takes 10 to 20 µs (Linux 6.11 or later; before that 50 to 150, because its
+ * mappings are read, and a thousand take up to four minutes).
  */
-const SLOW_LOOK: SlowLook = { periodMs: 30_000, visitMs: 5_000, budgetMs: 3, least: 20 };
+const SLOW_LOOK: SlowLook = { visitMs: 10_000, most: 100, budgetMs: 6, least: 40 };
 
 /** A slow look that is under way. */
 interface Round {
@@ -51,6 +51,7 @@ export class SharerWatch implements Disposable {
   readonly #pid: number;
   readonly #files: FileId[];
   readonly #slowLook: SlowLook;
+  readonly #shared = new SharedFiles();
   #mappers: readonly Mapper[] = [];
   #names: readonly string[] = [];
   #round: Round | undefined;
@@ -71,7 +72,7 @@ export class SharerWatch implements Disposable {
   /** Looks now, before anything is traced, and then from time to time. */
   start(): void {
     this.lookNow();
-    this.#visitIn(this.#slowLook.periodMs);
+    this.#visitLater();
   }
 
   /** `1234 (virtiofsd)` for each, as of the last look. */
@@ -131,42 +132,50 @@ export class SharerWatch implements Disposable {
     return this.#files.length === 0 ? [] : readProcesses().filter((pid) => pid !== this.#pid);
   }
 
-  #visitIn(ms: number): void {
-    this.#timer = setTimeout(() => void this.#visit(), ms);
+  #visitLater(): void {
+    this.#timer = setTimeout(() => void this.#visit(), this.#slowLook.visitMs);
   }
 
-  /** Goes on with the slow look for as long as it may, in slices. */
+  /** Goes on with the slow look as far as it may, in slices. */
   async #visit(): Promise<void> {
     const now = performance.now();
-    const { periodMs, visitMs, budgetMs, least } = this.#slowLook;
+    const { most, budgetMs, least } = this.#slowLook;
     try {
-      this.#round ??= { begun: now, left: this.#others().reverse(), found: [] };
+      this.#round ??= this.#newRound(now);
       const { left } = this.#round;
       let slice = now + SLICE_MS;
-      const mayLeave = Math.max(left.length - least, 0);
-      while (left.length > 0 && (left.length > mayLeave || performance.now() < now + budgetMs)) {
+      for (let count = 0; count < most && left.length > 0; count += 1) {
+        if (count >= least && performance.now() >= now + budgetMs) break;
         this.#lookAtNext(this.#round);
         if (performance.now() < slice) continue;
         await nextTurn();
         if (this.#closed) return;
         slice = performance.now() + SLICE_MS;
       }
-      if (left.length > 0) return this.#visitIn(visitMs);
-      const { found } = this.#round;
-      this.#keepSlow(this.#round.begun, () => found);
+      if (left.length === 0) this.#endRound(this.#round);
     } catch (error) {
       this.#keepSlow(this.#round?.begun ?? now, () => rethrow(error));
+      this.#round = undefined;
     }
-    const took = performance.now() - (this.#round?.begun ?? now);
+    this.#visitLater();
+  }
+
+  #newRound(begun: number): Round {
+    const left = this.#others().reverse();
+    this.#shared.retain(left);
+    return { begun, left, found: [] };
+  }
+
+  #endRound({ begun, found }: Round): void {
+    this.#keepSlow(begun, () => found);
     this.#round = undefined;
-    this.#visitIn(Math.max(visitMs, periodMs - took));
   }
 
   #lookAtNext({ left, found }: Round): void {
     const pid = left.pop();
     if (pid === undefined) return;
     // One that maps the RAM privately was found by another look, and stays for as long as it does.
-    const suspect = this.#mappers.some((mapper) => mapper.pid === pid) || mayShare(pid, this.#files);
+    const suspect = this.#mappers.some((mapper) => mapper.pid === pid) || this.#shared.has(pid, this.#files);
     if (suspect) found.push(...readable(findMappersIn(pid, this.#files)));
   }
 
@@ -202,6 +211,7 @@ export class SharerWatch implements Disposable {
   [Symbol.dispose](): void {
     this.#closed = true;
     clearTimeout(this.#timer);
+    this.#shared[Symbol.dispose]();
   }
 }
 

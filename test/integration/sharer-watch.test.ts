@@ -1,7 +1,7 @@
 /** Other processes that map RAM are found, also of RAM that came after the guard. */
 
 import assert from "node:assert/strict";
-import { closeSync, openSync, writeFileSync } from "node:fs";
+import { closeSync, openSync, readdirSync, readlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -11,12 +11,16 @@ import { mapping as flag } from "../../src/linux/native-memory.js";
 import { readMappingAt } from "../../src/linux/procfs/find-mapping.js";
 import type { FileId } from "../../src/linux/procfs/mappers.js";
 import { type Mapping, readMaps } from "../../src/linux/procfs/maps.js";
-import { mayShare } from "../../src/linux/procfs/shared-files.js";
+import { SharedFiles } from "../../src/linux/procfs/shared-files.js";
 import { readProcesses } from "../../src/linux/procfs/tasks.js";
 import { systemCall } from "../../src/linux/system-call.js";
-import { RamVictim } from "../framework/ram-victim.js";
+import { compileVictim } from "../compile-victim.js";
+import { Child } from "../framework/child.js";
+import { LARGE_PAGE, RamVictim } from "../framework/ram-victim.js";
 import { TemporaryFolder } from "../framework/temporary-folder.js";
+import { Victim } from "../framework/victim.js";
 import { waitUntil } from "../framework/wait-until.js";
+import { acquire } from "../hugepages.js";
 
 /** Longer than an answer counts as new. */
 const SECOND_MS = 1100;
@@ -69,7 +73,7 @@ test("one that comes, and one that goes, is noticed by the slow look, however li
   const mapping = readMappingAt(ram.pid, hva(ram.start));
   assert.ok(mapping !== undefined);
   // One process a visit: what would take a host with many thousands of them.
-  using watch = new SharerWatch(ram.pid, [mapping], { periodMs: 1, visitMs: 1, budgetMs: 0, least: 1 });
+  using watch = new SharerWatch(ram.pid, [mapping], { visitMs: 1, most: 50, budgetMs: 0, least: 1 });
   watch.start();
   const told: string[] = [];
   watch.announce((names) => told.push(names.join()));
@@ -83,6 +87,7 @@ test("one that comes, and one that goes, is noticed by the slow look, however li
 
 test("the quick look agrees with the text, for every process and every file that is mapped", () => {
   let shared = 0;
+  using quick = new SharedFiles();
   using folder = new TemporaryFolder();
   const path = join(folder.path, "file");
   writeFileSync(path, Buffer.alloc(4096));
@@ -92,7 +97,7 @@ test("the quick look agrees with the text, for every process and every file that
   try {
     for (const pid of readProcesses()) {
       const before = filesOf(pid);
-      const answers = [...before.values()].map(({ file }) => mayShare(pid, [file]));
+      const answers = [...before.values()].map(({ file }) => quick.has(pid, [file]));
       const after = filesOf(pid);
       for (const [index, [name, { isShared }]] of [...before].entries()) {
         // Others live their lives meanwhile.
@@ -107,6 +112,50 @@ test("the quick look agrees with the text, for every process and every file that
     closeSync(fd);
   }
 });
+
+test("a process that becomes another program is asked anew, and nothing stays open of one that has ended", async () => {
+  await using ram = await RamVictim.start(1);
+  await using _page = await acquire(1);
+  const mapping = readMappingAt(ram.pid, hva(ram.start));
+  assert.ok(mapping !== undefined);
+  using quick = new SharedFiles();
+  const words = [compileVictim("large-pages", "qemu-system-large-pages"), "1", String(LARGE_PAGE), "shared"];
+  const wait = ["-c", 'read go; exec "$0" "$@"', ...words, `/proc/${ram.pid}/fd/3`];
+  const child = Child.start("/bin/sh", wait);
+  try {
+    assert.deepEqual([quick.has(child.pid, [mapping]), quick.has(child.pid, [mapping])], [false, false]);
+    assert.deepEqual(openMaps(), [child.pid], "it stays open");
+    child.write("go");
+    const victim = await Victim.adopt(child);
+    assert.equal(victim.pid, child.pid, "the same process");
+    assert.equal(quick.has(child.pid, [mapping]), true);
+    for (let look = 0; look < 20; look += 1) assert.equal(quick.has(child.pid, [mapping]), true);
+    assert.deepEqual(openMaps(), [child.pid], "one at a time");
+  } finally {
+    await child[Symbol.asyncDispose]();
+  }
+  assert.equal(quick.has(child.pid, [mapping]), false, "it has ended");
+  assert.deepEqual(openMaps(), []);
+  assert.equal(quick.has(ram.pid, [mapping]), true);
+  assert.deepEqual(openMaps(), [ram.pid]);
+  quick.retain([process.pid]);
+  assert.deepEqual(openMaps(), [], "it counts no more");
+});
+
+/** Whose mappings this process has open. */
+function openMaps(): number[] {
+  const targets = readdirSync("/proc/self/fd").map((fd) => tryLink(`/proc/self/fd/${fd}`));
+  return targets.flatMap((target) => /^\/proc\/(\d+)\/maps$/.exec(target)?.slice(1).map(Number) ?? []);
+}
+
+/** The descriptor of the listing itself is gone by then. */
+function tryLink(path: string): string {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return "";
+  }
+}
 
 /** All files a process maps, and whether it shares them; none if it may not be asked. */
 function filesOf(pid: number): Map<string, { readonly file: FileId; readonly isShared: boolean }> {

@@ -10,6 +10,7 @@ import { type HugetlbMapping, hugetlbMappings, mapFilesPath } from "../../linux/
 import { type Mapping, readMaps } from "../../linux/procfs/maps.js";
 import { PagemapReader } from "../../linux/procfs/pagemap-reader.js";
 import { FrameIndex } from "../../recovery/frame-index.js";
+import { SMALL_PAGE } from "../../recovery/large-page.js";
 import { holdsPoison } from "../../recovery/poisoned.js";
 
 /** Before the VM is traced this much may be done in one go; enough for about 14 GiB in pages of 2 MiB. */
@@ -119,12 +120,17 @@ export class FrameWatch implements Disposable {
     let until = performance.now() + firstSliceMs;
     for (const entry of this.#ram) {
       const { mapping, pageSize } = entry;
-      const each = BigInt(pageSize);
-      for (let base = mapping.start; base < mapping.end; base = hva(base + each)) {
-        const word = pagemap.at(base);
-        if (word?.pfn !== undefined)
-          this.#index.note(fileOf(mapping), Number((mapping.offset + base - mapping.start) / each), word.pfn);
-        else if (word?.present === false && absent !== undefined) await absent(base, entry);
+      const file = fileOf(mapping);
+      const large = BigInt(pageSize);
+      const pages = Number((mapping.end - mapping.start) / large);
+      // Plain numbers: 1 TiB has half a million large pages.
+      const firstOfFile = Number(mapping.offset / large);
+      const firstPage = Number(mapping.start / BigInt(SMALL_PAGE));
+      for (let index = 0; index < pages; index += 1) {
+        const frame = pagemap.frameAt(firstPage + index * (pageSize / SMALL_PAGE));
+        if (typeof frame === "number") this.#index.note(file, firstOfFile + index, frame);
+        else if (frame === "absent" && absent !== undefined)
+          await absent(hva(mapping.start + BigInt(index) * large), entry);
         if (performance.now() < until) continue;
         await sleep(REST_MS, undefined, { ref: false });
         if (this.#closed) return;

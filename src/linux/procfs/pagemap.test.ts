@@ -4,6 +4,7 @@ import fc from "fast-check";
 import { hva } from "../address.js";
 import { mappingAt, readMaps } from "./maps.js";
 import { decodePagemap, type PagemapEntry, readPagemap } from "./pagemap.js";
+import { PagemapReader } from "./pagemap-reader.js";
 
 /** The inverse, bit by bit from Documentation/admin-guide/mm/pagemap.rst. */
 function encode(entry: PagemapEntry): bigint {
@@ -51,6 +52,28 @@ describe("pagemap", () => {
     assert.equal(entry?.file, false);
   });
 
+  it("reads single words alike, as an entry and as a number", () => {
+    using reader = new PagemapReader(process.pid);
+    const seen = new Set<string>();
+    for (const { path, start, end } of readMaps(process.pid)) {
+      if (path === "[vsyscall]") continue;
+      for (
+        let address = start;
+        address < end && address < start + 32n * 4096n;
+        address = hva(address + 4096n)
+      ) {
+        const frame = reader.frameAt(Number(address / 4096n));
+        const entry = reader.at(address);
+        // Whether it is present may change between the two, though hardly here.
+        if (frame === "absent" && entry?.present === true) continue;
+        assert.equal(frame, entry?.present === true ? numberOf(entry.pfn) : "absent", `${path} ${address}`);
+        seen.add(typeof frame);
+      }
+    }
+    assert.ok(seen.has("string") && seen.size > 1, "pages that are there, and pages that are not");
+    assert.equal(reader.frameAt(2 ** 45), undefined, "past the end");
+  });
+
   it("refuses a range it cannot read", () => {
     const bad: [bigint, number][] = [
       [1n, 1],
@@ -64,3 +87,7 @@ describe("pagemap", () => {
     }
   });
 });
+
+function numberOf(frame: bigint | undefined): number | undefined {
+  return frame === undefined ? undefined : Number(frame);
+}
