@@ -141,18 +141,22 @@ export class SharerWatch implements Disposable {
     const now = performance.now();
     const { most, budgetMs, least } = this.#slowLook;
     try {
-      this.#round ??= this.#newRound(now);
-      const { left } = this.#round;
       let slice = now + SLICE_MS;
-      for (let count = 0; count < most && left.length > 0; count += 1) {
+      for (let count = 0; count < most; count += 1) {
         if (count >= least && performance.now() >= now + budgetMs) break;
-        this.#lookAtNext(this.#round);
+        this.#round ??= this.#newRound();
+        const round = this.#round;
+        this.#lookAtNext(round);
+        if (round.left.length === 0) {
+          this.#endRound(round);
+          // Where there are few processes, all of them once in a visit is enough.
+          if (round.begun >= now) break;
+        }
         if (performance.now() < slice) continue;
         await nextTurn();
         if (this.#closed) return;
         slice = performance.now() + SLICE_MS;
       }
-      if (left.length === 0) this.#endRound(this.#round);
     } catch (error) {
       this.#keepSlow(this.#round?.begun ?? now, () => rethrow(error));
       this.#round = undefined;
@@ -160,7 +164,8 @@ export class SharerWatch implements Disposable {
     this.#visitLater();
   }
 
-  #newRound(begun: number): Round {
+  #newRound(): Round {
+    const begun = performance.now();
     const left = this.#others().reverse();
     this.#shared.retain(left);
     return { begun, left, found: [] };
