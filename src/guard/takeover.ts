@@ -41,7 +41,7 @@ export function takeInventory(tracee: Tracee, meanwhile: () => void = () => {}):
   const busMasks = new Map<number, BusMask>(
     tracee.threadIds.map((tid) => [tid, busMaskOf(pid, tid) ?? "open"]),
   );
-  const left = found.stray.length > 0 || leftoversBeside(pid, found).length > 0;
+  const left = found.stray.length > 0 || leftoversBeside(pid, found, anyWaits(found)).length > 0;
   if (!left && !caught)
     return { placed: found.placed, torn: found.torn, removed: 0, busHandler: undefined, busMasks };
   if (left && !tracee.allHome(meanwhile)) throw adriftError(pid);
@@ -73,7 +73,7 @@ export function removeLeftovers(
     // SAFETY: the name says that a guard made it, and it is not where RAM is: nothing in QEMU knows of it.
     remote.call("munmap", start, size);
   }
-  const leaked = leftoversBeside(pid, now);
+  const leaked = leftoversBeside(pid, now, anyWaits(found));
   for (const { fd } of leaked) {
     // SAFETY: name or features say that a guard made it; placed overlays hold their own reference, markers outlive theirs.
     remote.call("close", fd);
@@ -95,8 +95,14 @@ export function tidyUp(pid: number): void {
   }
 }
 
-function leftoversBeside(pid: number, { placed, torn }: FoundOverlays): Descriptor[] {
-  return readLeftovers(pid, new Set([...placed, ...torn].flatMap(({ tag }) => tag?.says.descriptor ?? [])));
+function leftoversBeside(pid: number, { placed, torn }: FoundOverlays, died: boolean): Descriptor[] {
+  const inUse = [...placed, ...torn].flatMap(({ tag }) => tag?.says.descriptor ?? []);
+  return readLeftovers(pid, new Set(inUse), died);
+}
+
+/** A guard that leaves, or uses a spare, leaves none that waits: one has died, perhaps right after it had opened a userfaultfd for it. */
+function anyWaits({ stray }: FoundOverlays): boolean {
+  return stray.some(({ spare, size }) => spare && size > BigInt(TAG_SIZE));
 }
 
 /**

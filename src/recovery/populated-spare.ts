@@ -26,6 +26,7 @@ import { type RegionInit, SpareRegion } from "./spare-region.js";
 export const populatedSpareSteps = [
   "spare-named",
   "spare-mapped",
+  "spare-marker-new",
   "spare-marker-open",
   "spare-populated",
 ] as const;
@@ -147,6 +148,7 @@ export class PopulatedSpare {
 function openMarker(remote: RemoteCalls, { processDescriptor, onStep }: PopulatedSpareInit): number {
   // SAFETY: a descriptor nobody in the tracee knows of, closed below; left open by our death it watches nothing that is in use.
   const theirs = Number(remote.call("userfaultfd", UFFD_USER_MODE_ONLY | UFFD_CLOEXEC));
+  onStep("spare-marker-new");
   let ours = -1;
   try {
     ours = takeDescriptor(processDescriptor, theirs);

@@ -11,7 +11,13 @@ import { type RegionInit, SpareRegion } from "./spare-region.js";
 import type { SpareTag } from "./spare-tag.js";
 
 /** Named points between which the guard could die; tests end it at each of them. */
-export const spareSteps = ["spare-named", "spare-mapped", "spare-watched", "spare-ready"] as const;
+export const spareSteps = [
+  "spare-named",
+  "spare-mapped",
+  "spare-opened",
+  "spare-watched",
+  "spare-ready",
+] as const;
 
 /** One of {@link spareSteps}. */
 export type SpareStep = (typeof spareSteps)[number];
@@ -58,6 +64,7 @@ export class Spare {
 
   static #watch(remote: RemoteCalls, region: SpareRegion, { processDescriptor, onStep }: SpareInit): Spare {
     const theirs = createFullUserfaultfd(remote, processDescriptor);
+    onStep("spare-opened");
     let ours = -1;
     try {
       ours = takeDescriptor(processDescriptor, theirs);
