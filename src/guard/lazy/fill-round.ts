@@ -41,6 +41,11 @@ export class FillRound {
     this.#memory[Symbol.dispose]();
   }
 
+  /** Whether it is full, and what is left is to join it. */
+  get isJoining(): boolean {
+    return this.#joins !== undefined;
+  }
+
   /** From now on as fast as it can. */
   hurry(): void {
     this.#hurry = true;

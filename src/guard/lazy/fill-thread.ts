@@ -47,8 +47,11 @@ while (!ended) {
   for (const message of line.take()) obey(message);
   const now = performance.now();
   const ready = rounds.all.filter((round) => rounds.pauseOf(round, now) <= 0);
+  // A join holds the kernel's locks on the VM's memory for a millisecond: not while somebody may miss a page that can be filled now.
+  const filling = ready.filter((round) => !round.isJoining);
+  const chosen = filling.length > 0 ? filling : ready;
   turn += 1;
-  const next = ready[turn % ready.length];
+  const next = chosen[turn % chosen.length];
   if (next !== undefined) stepOf(next, now);
   else if (!ended) line.wait([], rounds.pause(now));
 }

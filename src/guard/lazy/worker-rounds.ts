@@ -53,7 +53,10 @@ export class WorkerRounds<Round extends WorkerRound> {
 
   /** Those that have had no trouble just now. */
   awake(now: number): Round[] {
-    return this.#rounds.filter((round) => this.#rest(round, now) === 0);
+    // Almost always: whoever waits for a page waits for this, too.
+    if (this.#restsUntil.size === 0) return [...this.#rounds];
+    for (const [round, until] of this.#restsUntil) if (until <= now) this.#restsUntil.delete(round);
+    return this.#rounds.filter((round) => !this.#restsUntil.has(round));
   }
 
   /** @returns milliseconds until one of them has something to do, or Infinity */
