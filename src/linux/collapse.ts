@@ -25,8 +25,11 @@ export function collapseRange(processDescriptor: number, start: Hva): number {
   return trySystemCall("process_madvise", processDescriptor, vector.address, 1, MADV_COLLAPSE, 0).errno;
 }
 
-/** @returns the host's choice for transparent huge pages; undefined on a kernel without them */
-export function hugePageChoice(): "always" | "madvise" | "never" | undefined {
+/** The host's setting for transparent huge pages (/sys/kernel/mm/transparent_hugepage/enabled). */
+export type HugePageChoice = "always" | "madvise" | "never";
+
+/** @returns the host's setting; undefined on a kernel without transparent huge pages */
+export function hugePageChoice(): HugePageChoice | undefined {
   try {
     const text = readFileSync("/sys/kernel/mm/transparent_hugepage/enabled", "latin1");
     const word = /\[(always|madvise|never)\]/.exec(text)?.[1];

@@ -3,6 +3,7 @@
  */
 
 import { accessSync, constants, existsSync } from "node:fs";
+import type { HugePageChoice } from "../../linux/collapse.js";
 import {
   type HugepagePool,
   readAvailableMemory,
@@ -31,6 +32,8 @@ export interface HostFacts {
   /** What can be allocated without swapping (MemAvailable), in bytes. */
   readonly availableBytes: number;
   readonly pools: readonly HugepagePool[];
+  /** The machine's setting for transparent huge pages; undefined on a kernel without them. */
+  readonly hugePages: HugePageChoice | undefined;
   /** This process has CAP_SYS_PTRACE. */
   readonly canPtrace: boolean;
   /** This process has CAP_SYS_ADMIN or CAP_CHECKPOINT_RESTORE: one of them opens /proc/PID/map_files. */
@@ -94,6 +97,7 @@ function readable(path: string): boolean {
 export async function collectHostFacts(): Promise<HostFacts> {
   // Loaded here, not at the top: it needs the native library, which exists only where doctor has found a fit platform.
   const { probeUserfaultfd } = await import("../../linux/userfaultfd.js");
+  const { hugePageChoice } = await import("../../linux/collapse.js");
   const self = readStatus(process.pid);
   const denyPtrace = tryReadText("/sys/fs/selinux/booleans/deny_ptrace");
   return {
@@ -103,6 +107,7 @@ export async function collectHostFacts(): Promise<HostFacts> {
     corruptedBytes: readHardwareCorrupted(),
     availableBytes: readAvailableMemory(),
     pools: readHugepagePools(),
+    hugePages: hugePageChoice(),
     canPtrace: hasCapability(self, CAP_SYS_PTRACE),
     canOpenMapFiles: hasCapability(self, CAP_SYS_ADMIN) || hasCapability(self, CAP_CHECKPOINT_RESTORE),
     yama: numberIn("/proc/sys/kernel/yama/ptrace_scope"),

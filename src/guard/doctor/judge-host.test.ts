@@ -16,6 +16,7 @@ const GOOD: HostFacts = {
   corruptedBytes: 0,
   availableBytes: 2 ** 33,
   pools: [POOL],
+  hugePages: "madvise",
   canPtrace: true,
   canOpenMapFiles: true,
   yama: 0,
@@ -115,6 +116,20 @@ const TABLE: readonly Row[] = [
     says: /34 MiB/,
   },
   {
+    name: "no transparent huge pages wanted",
+    change: { hugePages: "never" },
+    code: "HM_DOCTOR_THP",
+    severity: "note",
+    says: /enabled is never: .* keeps pages of 4 KiB/,
+  },
+  {
+    name: "no transparent huge pages known",
+    change: { hugePages: undefined },
+    code: "HM_DOCTOR_THP",
+    severity: "note",
+    says: /has no transparent huge pages/,
+  },
+  {
     name: "yama forbids all",
     change: { yama: 3 },
     code: "HM_DOCTOR_PTRACE",
@@ -195,6 +210,14 @@ describe("findings about the host", () => {
     );
     assert.equal(diagnose(findings).ok, true);
   });
+
+  for (const hugePages of ["always", "madvise"] as const) {
+    it(`a filled replacement becomes large where the machine says ${hugePages}`, () => {
+      const finding = judgeHost({ ...GOOD, hugePages }).find(({ code }) => code === "HM_DOCTOR_THP");
+      assert.equal(finding?.severity, "ok");
+      assert.match(finding.message, new RegExp(`enabled is ${hugePages}: .* gets pages of 2 MiB again`));
+    });
+  }
 
   for (const { name, change, code, severity, says } of TABLE) {
     it(`${name}: ${severity}`, () => {

@@ -128,6 +128,26 @@ function judgeMemory({ availableBytes, pools }: HostFacts): Finding[] {
   ];
 }
 
+/** Only `never` keeps the guard from joining (guard/lazy/range-joins.ts): MADV_COLLAPSE itself asks for no setting (madvise(2)). */
+function judgeHugePages({ hugePages }: HostFacts): Finding {
+  const code = "HM_DOCTOR_THP";
+  const says =
+    hugePages === undefined
+      ? "This kernel has no transparent huge pages"
+      : `transparent_hugepage/enabled is ${hugePages}`;
+  if (hugePages !== undefined && hugePages !== "never") {
+    return fine(code, `${says}: a replacement filled while in use gets pages of 2 MiB again.`);
+  }
+  return problem(code, "note", {
+    message: `${says}: a replacement filled while in use keeps pages of 4 KiB.`,
+    cost: "The guest is a little slower in that memory until it is reset.",
+    fix:
+      hugePages === undefined
+        ? "Boot a kernel with CONFIG_TRANSPARENT_HUGEPAGE=y."
+        : "echo madvise > /sys/kernel/mm/transparent_hugepage/enabled, if there is no reason against it.",
+  });
+}
+
 function judgeTracepoint({ tracepoint, tracefsMounted, kernelLog }: HostFacts): Finding {
   const code = "HM_DOCTOR_TRACEPOINT";
   if (tracepoint !== undefined) return fine(code, `Memory errors are announced by ${tracepoint}.`);
@@ -156,6 +176,7 @@ export function judgeHost(facts: HostFacts): Finding[] {
     ...judgeCorrupted(facts),
     ...judgePools(facts),
     ...judgeMemory(facts),
+    judgeHugePages(facts),
     ...judgePermissions(facts),
     judgeTracepoint(facts),
   ];
