@@ -28,8 +28,8 @@ const events: readonly (readonly [event: PublicEvent, expected: string])[] = [
     "guarding process 12, 3 threads; RAM: ram0 1 GiB in pages of 2 MiB, private",
   ],
   [
-    { event: "ready", pid: 12, threads: 3, ram: [] },
-    "guarding process 12, 3 threads; RAM: none on large pages",
+    { event: "ready", pid: 12, threads: 1, ram: [] },
+    "guarding process 12, 1 thread; RAM: none on large pages",
   ],
   [
     {

@@ -18,7 +18,7 @@ export function sentence(event: PublicEvent): string {
         (region) =>
           `${region.id} ${size(region.size)} in pages of ${size(region.pageSize)}${region.shared ? "" : ", private"}`,
       );
-      return `guarding process ${event.pid}, ${event.threads} threads; RAM: ${ram.join("; ") || "none on large pages"}${kitWords(event.kit ?? [])}`;
+      return `guarding process ${event.pid}, ${event.threads} ${event.threads === 1 ? "thread" : "threads"}; RAM: ${ram.join("; ") || "none on large pages"}${kitWords(event.kit ?? [])}`;
     }
     case "warning":
     case "refused":

@@ -1,4 +1,4 @@
-/** Exit codes: 0 done; 1 something went wrong on the way; 2 bad input, nothing was touched. */
+/** Exit codes: 0 done; 1 something went wrong on the way; 2 bad input or a condition that was not met, which may pass. */
 
 import { HugemendError, messageOf } from "../errors.js";
 

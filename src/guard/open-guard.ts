@@ -22,6 +22,7 @@ import type { GuardTrial } from "./guard-trial.js";
 import { type EventSink, Journal } from "./journal.js";
 import { EarlyFills } from "./lazy/early-fills.js";
 import { LossTelling } from "./loss-telling.js";
+import { tellHost } from "./tell-host.js";
 import { VirtualMachine } from "./virtual-machine.js";
 
 /** What `hugemend guard` is told. */
@@ -81,6 +82,8 @@ async function prepareGuard(options: OpenGuardOptions, startTime: bigint, early:
       recordAttachment(ledger, pid, startTime);
       if (ledger.tornTail !== null) journal.tell(tornWarning(ledger.path, ledger.tornTail.bytes));
       if (vm === undefined) journal.tell(noQmp);
+      // A trial brings its own errors.
+      if (options.trial === undefined) await tellHost(journal);
       const telling = new LossTelling({
         journal,
         release: vm === undefined ? programRelease(pid) : vm.release,
