@@ -4,7 +4,8 @@ import { errno } from "./errno.js";
 import { allocateNative, type NativeMemory, wordsOf } from "./native-memory.js";
 import { SystemCallError, systemCall, trySystemCall } from "./system-call.js";
 
-const POLLIN = 1n;
+/** Bits of revents, see poll(2). */
+export const POLLIN = 1;
 const EFD_CLOEXEC_NONBLOCK = 0o2004000;
 /** Words of a struct timespec, which stands in front of the struct pollfd of one word each. */
 const TIME_WORDS = 2;
@@ -31,7 +32,7 @@ function makeRoom(count: number): void {
 export function waitReadable(descriptors: readonly number[], milliseconds: number): number[] {
   makeRoom(descriptors.length);
   for (const [index, descriptor] of descriptors.entries())
-    words[TIME_WORDS + index] = BigInt.asUintN(32, BigInt(descriptor)) | (POLLIN << 32n);
+    words[TIME_WORDS + index] = BigInt.asUintN(32, BigInt(descriptor)) | (BigInt(POLLIN) << 32n);
   const limited = Number.isFinite(milliseconds);
   if (limited) {
     words[0] = BigInt(Math.floor(milliseconds / 1000));
@@ -42,6 +43,12 @@ export function waitReadable(descriptors: readonly number[], milliseconds: numbe
   if (result.errno === errno.EINTR || result.value === 0n) return [];
   if (result.errno !== 0) throw new SystemCallError("ppoll", result.errno);
   return descriptors.filter((_, index) => (words[TIME_WORDS + index] ?? 0n) >> 48n !== 0n);
+}
+
+/** @returns what poll(2) says of one descriptor now, as bits of revents; 0: nothing @throws SystemCallError */
+export function eventsNow(descriptor: number): number {
+  waitReadable([descriptor], 0);
+  return Number((words[TIME_WORDS] ?? 0n) >> 48n);
 }
 
 /** @returns a descriptor that becomes readable by {@link wakeUp} @throws SystemCallError */

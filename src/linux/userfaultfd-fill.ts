@@ -5,13 +5,16 @@
 
 import { type Hva, hva } from "./address.js";
 import { allocateNative, wordsOf } from "./native-memory.js";
-import { waitReadable } from "./readiness.js";
+import { eventsNow, POLLIN } from "./readiness.js";
 import { trySystemCall } from "./system-call.js";
 import { answer, control } from "./userfaultfd.js";
 
 /** Bytes of struct uffd_msg. */
 export const MESSAGE_SIZE = 32;
 const MOST_MESSAGES = 64;
+const F_SETFL = 4;
+/** The same on x86-64 and arm64. */
+const O_NONBLOCK = 0o4000;
 const EVENT_PAGEFAULT = 0x12;
 const EVENT_REMAP = 0x14;
 
@@ -33,8 +36,14 @@ export type UserfaultMessage =
  * @returns nothing as well when the process has ended
  */
 export function readMessages(descriptor: number): UserfaultMessage[] {
-  // The description is shared with the VM, which could make reads wait.
-  if (waitReadable([descriptor], 0).length === 0) return [];
+  const events = eventsNow(descriptor);
+  if (events === 0) return [];
+  if ((events & POLLIN) === 0) {
+    // The description is shared with the VM, which has made reads wait; then nothing is told any more (fs/userfaultfd.c userfaultfd_poll).
+    // SAFETY: a flag of a description that is ours.
+    trySystemCall("fcntl", descriptor, F_SETFL, O_NONBLOCK);
+    return [];
+  }
   const { value, errno: error } = trySystemCall("read", descriptor, inbox.address, inbox.bytes.length);
   if (error !== 0) return [];
   const found: UserfaultMessage[] = [];

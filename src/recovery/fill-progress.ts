@@ -61,6 +61,11 @@ export class FillProgress {
     return Atomics.load(this.#states, page) !== MISSING;
   }
 
+  /** Whether a page is marked as lost. */
+  isLost(page: number): boolean {
+    return Atomics.load(this.#states, page) === LOST;
+  }
+
   /** @param from where to look first @returns a page that is missing; -1 if none is */
   nextMissing(from: number): number {
     if (this.complete) return -1;

@@ -2,8 +2,9 @@
  * Filling one replacement that is in place already: 4 KiB by 4 KiB for those who wait for them, in pieces for the rest.
  *
  * The poisoned large page stays readable through its file and serves as backing store. Every page appears by one
- * UFFDIO_COPY, which refuses to overwrite: whoever was quicker, and whatever the guest has written since, stays. So any number
- * of these may work on the same replacement at once, from any thread or process; threads of one guard share what they know of it.
+ * UFFDIO_COPY, which refuses to overwrite a page: whoever was quicker, and whatever the guest has written since, stays. So any number
+ * of these may work on the same replacement at once, from any thread or process; threads of one guard share what they know of it. The marker of a
+ * lost page it does overwrite (mm/userfaultfd.c mfill_atomic_install_pte), so what is known to be lost is not read again.
  */
 
 import { type Hva, hva } from "../linux/address.js";
@@ -51,7 +52,7 @@ export class FillError extends RecoveryError {
 /** Largest piece that is copied in one go. */
 export const MOST_PIECE = 65_536;
 
-/** So often in a row reading may fail with anything but EIO before what is needed counts as lost. */
+/** So often reading a page may fail with anything but EIO before it counts as lost for whoever waits for it. */
 const MOST_FAILURES = 20;
 
 const buffer = allocateNative(MOST_PIECE);
@@ -61,9 +62,8 @@ export class PageFill {
   readonly job: FillJob;
   readonly #read: ReadPiece;
   readonly #progress: FillProgress;
-  /** Offsets of pages that somebody waits for. */
-  readonly #waiting = new Set<number>();
-  #failures = 0;
+  /** Offsets of pages that somebody waits for, and how often reading them has failed. */
+  readonly #waiting = new Map<number, number>();
   #cursor = 0;
 
   constructor(job: FillJob) {
@@ -97,15 +97,28 @@ export class PageFill {
     for (const message of readMessages(this.job.userfaultfd)) {
       if (message.kind !== "fault") continue;
       const at = Number(message.address - this.job.base);
-      if (at >= 0 && at < this.job.source.size) this.#waiting.add(at - (at % SMALL_PAGE));
+      const position = at - (at % SMALL_PAGE);
+      if (at >= 0 && at < this.job.source.size && !this.#waiting.has(position))
+        this.#waiting.set(position, 0);
     }
     const before = this.#waiting.size;
-    for (const position of this.#waiting) {
-      // Also where it was settled before: the VM may have discarded it since.
-      if (this.#place(position, SMALL_PAGE) === 0) continue;
+    let failure: unknown;
+    for (const [position, failures] of this.#waiting) {
+      try {
+        // Also where it was settled before: the VM may have discarded it since.
+        if (this.#place(position, SMALL_PAGE) === 0) continue;
+      } catch (error) {
+        if (error instanceof FillError) throw error;
+        this.#waiting.set(position, failures + 1);
+        failure = error;
+        // That is not the kernel's word that the page is bad, but whoever waits for it cannot wait for ever, and must not get anything else. What
+        // nobody waits for is never given up: it may be read one day, if only by the next guard.
+        if (failures < MOST_FAILURES || this.#mark(position) === 0) continue;
+      }
       this.#waiting.delete(position);
       this.#progress.goOnAt(position / SMALL_PAGE + 1);
     }
+    if (failure !== undefined && this.someoneWaits) throw failure;
     return before - this.#waiting.size;
   }
 
@@ -141,7 +154,8 @@ export class PageFill {
   #place(position: number, size: number): number {
     if (size === 0) return 0;
     const { userfaultfd, base } = this.job;
-    const got = this.#readOrGiveUp(position, size);
+    if (this.#progress.isLost(position / SMALL_PAGE)) return this.#mark(position);
+    const got = this.#read(position, size);
     if (got === 0) return this.#mark(position);
     let done = 0;
     while (done < got) {
@@ -178,22 +192,6 @@ export class PageFill {
   /** What another has put in place in the middle of a larger piece wakes who waits for it at the end of that piece only. */
   #wake(position: number): void {
     wakeAll(this.job.userfaultfd, hva(this.job.base + BigInt(position)), SMALL_PAGE);
-  }
-
-  /**
-   * A source that cannot be read at all is not the kernel's word that the page is bad. But whoever waits for it cannot wait for ever, and must
-   * not get anything else: after some tries it counts as lost.
-   */
-  #readOrGiveUp(position: number, size: number): number {
-    try {
-      const got = this.#read(position, size);
-      this.#failures = 0;
-      return got;
-    } catch (error) {
-      this.#failures += 1;
-      if (this.#failures <= MOST_FAILURES) throw error;
-      return 0;
-    }
   }
 
   /** @returns false for EAGAIN: the VM changes its mappings right now, and the page is tried again later */

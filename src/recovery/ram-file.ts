@@ -1,10 +1,11 @@
 /** The VM's own descriptor of the file behind an overlay: what a heal works with, so with no more rights than the VM has. */
 
-import { type BigIntStats, fstatSync, readdirSync, statfsSync, statSync } from "node:fs";
+import { type BigIntStats, closeSync, fstatSync, openSync, readdirSync, statfsSync, statSync } from "node:fs";
 import { readAt } from "../linux/file-transfer.js";
 import { allocateNative } from "../linux/native-memory.js";
 import { closeDescriptor, takeDescriptor } from "../linux/pidfd.js";
-import { HUGETLBFS_MAGIC } from "../linux/procfs/map-files.js";
+import { HUGETLBFS_MAGIC, mapFilesPath } from "../linux/procfs/map-files.js";
+import { readMaps } from "../linux/procfs/maps.js";
 import { SMALL_PAGE } from "./large-page.js";
 import type { OverlayIdentity } from "./overlay-name.js";
 import { RecoveryError } from "./recovery-error.js";
@@ -38,11 +39,39 @@ export function openRamFile(pid: number, processDescriptor: number, overlay: Ove
   }
 }
 
+/**
+ * The file behind an overlay, to read what is missing in it: the VM's own descriptor, or, if it has closed that, what it maps of the
+ * same file elsewhere.
+ *
+ * @param processDescriptor pidfd of the VM
+ * @returns ours to close
+ * @throws RecoveryError HM_HEAL_NO_FILE, or an error of the system: it cannot be had now
+ */
+export function openToRead(pid: number, processDescriptor: number, overlay: OverlayIdentity): number {
+  if (lookForDescriptor(pid, overlay) !== undefined) return openRamFile(pid, processDescriptor, overlay).ours;
+  const other = readMaps(pid).find(
+    ({ device, inode }) => device === overlay.device && inode === overlay.inode,
+  );
+  if (other === undefined) throw noDescriptor(overlay);
+  const file = openSync(mapFilesPath(pid, other), "r");
+  try {
+    refuseOtherFiles(file, overlay);
+    return file;
+  } catch (error) {
+    closeSync(file);
+    throw error;
+  }
+}
+
 function findDescriptor(pid: number, overlay: OverlayIdentity): number {
   const theirs = lookForDescriptor(pid, overlay);
   if (theirs !== undefined) return theirs;
-  throw new RecoveryError("HM_HEAL_NO_FILE", "The process has no descriptor of its RAM file any more", {
-    expected: `inode ${overlay.inode} on device ${overlay.device}`,
+  throw noDescriptor(overlay);
+}
+
+function noDescriptor({ device, inode }: FileOf): RecoveryError {
+  return new RecoveryError("HM_HEAL_NO_FILE", "The process has no descriptor of its RAM file any more", {
+    expected: `inode ${inode} on device ${device}`,
     remedy: "The small pages stay in place",
   });
 }

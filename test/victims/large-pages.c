@@ -37,6 +37,7 @@
  *   occupied ADDRESS  whether it still holds what was written
  *   forbid ADDRESS    from now on a seccomp filter refuses to move what lies there (decimal)
  *   punch K           punch it out of its file, as QEMU does at a reset
+ *   forget            close the descriptor of the RAM file; what is mapped stays
  *   mend K OFFSET     write the pattern into a 4 KiB again: "mend zeros" or "mend data", as it was before, or "mend lost"
  *   exec PROGRAM      become another program
  *   leave             end this thread, let the others run
@@ -380,6 +381,7 @@ int main(int count, char **arguments) {
     else if (!strcmp(command, "forbid")) { forbid_move(first); puts("forbid done"); }
     else if (!strcmp(command, "punch"))
       puts(fallocate(ram_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, first * page_size, page_size) ? "punch failed" : "punch done");
+    else if (!strcmp(command, "forget")) { close(ram_fd); ram_fd = -1; puts("forget done"); }
     else if (!strcmp(command, "mend")) printf("mend %s\n", mend(first, second));
     else if (!strcmp(command, "quit")) return 0;
     else puts("unknown");

@@ -9,13 +9,14 @@ import { readMessages } from "../../linux/userfaultfd-fill.js";
 import { readOverlays } from "../../recovery/classify.js";
 import { newProgress } from "../../recovery/fill-progress.js";
 import { FillError } from "../../recovery/page-fill.js";
-import { openRamFile, type RamFile } from "../../recovery/ram-file.js";
+import { openToRead } from "../../recovery/ram-file.js";
 import { takeLeftUserfaultfds } from "./left-fills.js";
 import { LocalFill } from "./local-fill.js";
 
 interface Early {
   readonly fill: LocalFill;
-  readonly file: RamFile | undefined;
+  /** -1 if it cannot be opened. */
+  readonly file: number;
   /** Set when it is full, or when the VM or the replacement is gone: nobody waits for any of it. */
   readonly state: { settled: boolean };
 }
@@ -29,7 +30,10 @@ const LOOK_MS = 20;
 export class EarlyFills implements Disposable {
   readonly #fills: Early[] = [];
   readonly #descriptors: number[] = [];
+  /** All of them, to be closed. */
   readonly #userfaultfds: number[] = [];
+  /** Those of which no replacement is in place yet. */
+  #notFilled: readonly number[] = [];
 
   /** Never throws: what cannot be served now is taken over later, or not at all. @param pid the VM, not traced yet */
   constructor(pid: number, pretendBad: readonly number[]) {
@@ -47,13 +51,14 @@ export class EarlyFills implements Disposable {
     if (left.size === 0) return;
     for (const { ours } of left.values()) this.#userfaultfds.push(ours);
     const { placed, torn } = readOverlays(pid);
+    const filled = new Set<number>();
     for (const { overlay, tag } of [...placed, ...torn]) {
       const taken = left.get(tag?.says.descriptor ?? -1);
-      if (taken === undefined) continue;
+      if (taken === undefined || filled.has(taken.ours)) continue;
+      filled.add(taken.ours);
       const { base, offset, size } = overlay;
-      const file = tryOpenRamFile(pid, processDescriptor, overlay);
-      // What nobody can read any more is lost; nobody may wait for it for ever.
-      const source = { file: file?.ours ?? -1, offset, size, pretendBad };
+      const file = tryOpenToRead(pid, processDescriptor, overlay);
+      const source = { file, offset, size, pretendBad };
       const state = { settled: false };
       const job = { userfaultfd: taken.ours, base, source, progress: newProgress(size) };
       const fill = new LocalFill(pid, job, (error) => {
@@ -61,6 +66,7 @@ export class EarlyFills implements Disposable {
       });
       this.#fills.push({ file, fill, state });
     }
+    this.#notFilled = this.#userfaultfds.filter((one) => !filled.has(one));
   }
 
   /**
@@ -69,7 +75,8 @@ export class EarlyFills implements Disposable {
    */
   serve(): void {
     for (const { fill } of this.#fills) fill.serve();
-    for (const one of this.#userfaultfds) readMessages(one);
+    // Of a region that is only just being moved: whoever reads a fault has to serve it, so not of the others.
+    for (const one of this.#notFilled) readMessages(one);
   }
 
   /**
@@ -94,17 +101,18 @@ export class EarlyFills implements Disposable {
   [Symbol.dispose](): void {
     for (const { fill, file } of this.#fills.splice(0)) {
       fill.stop();
-      file?.[Symbol.dispose]();
+      if (file >= 0) closeDescriptor(file);
     }
     for (const descriptor of [...this.#descriptors.splice(0), ...this.#userfaultfds.splice(0)])
       closeDescriptor(descriptor);
   }
 }
 
-function tryOpenRamFile(...words: Parameters<typeof openRamFile>): RamFile | undefined {
+/** @returns -1 if it cannot be opened: what is touched is lost then, for nobody may wait for it for ever */
+function tryOpenToRead(...words: Parameters<typeof openToRead>): number {
   try {
-    return openRamFile(...words);
+    return openToRead(...words);
   } catch {
-    return undefined;
+    return -1;
   }
 }

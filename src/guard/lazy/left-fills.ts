@@ -15,7 +15,7 @@ import { readMessages, wakeAll } from "../../linux/userfaultfd-fill.js";
 import type { FoundOverlays } from "../../recovery/classify.js";
 import type { OverlayIdentity } from "../../recovery/overlay-name.js";
 import { memoryNeeded } from "../../recovery/plan.js";
-import { openRamFile } from "../../recovery/ram-file.js";
+import { openToRead } from "../../recovery/ram-file.js";
 import { encodeTag, isTagPath, readTag, TAG_SIZE } from "../../recovery/spare-tag.js";
 import type { GuardContext } from "../guard-context.js";
 import { tellTrouble } from "../tell-trouble.js";
@@ -112,9 +112,9 @@ function isWatched(pid: number, { base, size }: OverlayIdentity): boolean {
 
 function sourceOf(guard: GuardContext, overlay: OverlayIdentity): { file: number; offset: bigint } {
   try {
-    return { file: openRamFile(guard.pid, guard.processDescriptor, overlay).ours, offset: overlay.offset };
+    return { file: openToRead(guard.pid, guard.processDescriptor, overlay), offset: overlay.offset };
   } catch (error) {
-    // What nobody can read any more is lost; nobody may wait for it for ever.
+    // What is touched is lost then, for nobody may wait for it for ever. The rest waits: another guard may do better.
     tellTrouble(guard, "The file of a replaced large page cannot be opened", error);
     return { file: -1, offset: overlay.offset };
   }

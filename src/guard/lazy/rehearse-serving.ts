@@ -33,8 +33,7 @@ export function rehearseServing(): void {
   const size = PAGES * SMALL_PAGE;
   const memory = allocateNative(size);
   const base = hva(memory.address);
-  // Any file will do that is as large.
-  const file = openSync(process.execPath, "r");
+  const file = openSync("/dev/zero", "r");
   try {
     enablePoison(userfaultfd);
     registerRange(userfaultfd, base, size);
