@@ -124,19 +124,26 @@ export class Guard {
   }
 
   /**
-   * Carries on where a dead guard was putting large pages back, as soon as no thread stands at an error.
+   * Carries on where a dead guard was putting large pages back, as soon as no thread stands at an error and nothing is being filled.
    *
    * @param left from the ledger
-   * @param then called right afterwards, before any other work begins
+   * @param then called right afterwards, before any other work begins; at once if something is being filled
    */
   finishHeals(left: LeftPages, then: () => void): void {
     const context = this.#context;
     const heal = (): Promise<void> => finishHeals(context, left);
-    if (!context.fills.any) return this.#walk.later(() => heal().then(then));
-    // What is not there yet cannot be copied. Whoever stops at an error meanwhile need not wait for that.
-    this.#walk.later(async () => then());
-    if (left.openHeals.length > 0 || resetWasMissed(context))
-      void context.fills.finishAll().then(() => this.#walk.later(heal));
+    this.#walk.later(async () => {
+      if (!context.fills.any) await heal();
+      else if (left.openHeals.length > 0 || resetWasMissed(context)) this.#whenFilled(heal);
+      then();
+    });
+  }
+
+  /** What is not there yet cannot be copied. Whoever stops at an error meanwhile need not wait for that, nor at the next page that is begun. */
+  #whenFilled(heal: () => Promise<void>): void {
+    const { fills } = this.#context;
+    const again = async (): Promise<void> => (fills.any ? this.#whenFilled(heal) : await heal());
+    void fills.finishAll().then(() => this.#walk.later(again));
   }
 
   async #gone(reason: GoneReason): Promise<void> {

@@ -6,7 +6,7 @@ import type { GuardContext } from "./guard-context.js";
 import { findMissedResets } from "./missed-resets.js";
 import { putLargePagesBack, tellHealFailure } from "./put-back.js";
 
-/** QEMU has told of the reset. Never throws: what cannot be put back stays as it is, and is told. */
+/** QEMU has told of the reset, and nothing is being filled. Never throws: what cannot be put back stays as it is, and is told. */
 export async function healAfterReset(guard: GuardContext): Promise<void> {
   guard.onStep("reset-seen");
   try {

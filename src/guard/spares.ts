@@ -13,7 +13,12 @@ const MOST_KINDS = 16;
 
 /** What all sorts of spares have in common. */
 export interface AnySpare {
-  /** Removes an unused one from the VM. @param remote a borrowed thread @throws TraceeError */
+  /**
+   * Removes an unused one from the VM, and lets go of our own descriptors whether or not that succeeds. Never called twice: the call that fails may
+   * have been made, or be made later, and what lies there by then may be QEMU's. Its tag tells a guard that looks at the VM anew what is left.
+   *
+   * @param remote a borrowed thread @throws TraceeError
+   */
   remove(remote: RemoteCalls): void;
 }
 
@@ -120,10 +125,9 @@ export class Spares<One extends AnySpare> {
   }
 
   #removeDiscarded(remote: RemoteCalls): void {
-    for (let spare = this.#discarded.at(-1); spare !== undefined; spare = this.#discarded.at(-1)) {
+    // Forgotten first: see AnySpare.
+    for (let spare = this.#discarded.pop(); spare !== undefined; spare = this.#discarded.pop())
       spare.remove(remote);
-      this.#discarded.pop();
-    }
   }
 
   /** Removes all of them from the VM. @param remote a borrowed thread @throws TraceeError */

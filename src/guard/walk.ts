@@ -99,7 +99,7 @@ export class Walk {
     const reported = this.#untouched.take();
     if (reported !== undefined) return () => handleReport(this.context, reported);
     const heal = this.#due.shift();
-    if (heal !== undefined) return () => heal(this.context);
+    if (heal !== undefined) return () => this.#healFilled(heal);
     // A page that is about to come back is not given back before.
     const filled = this.#deferred === 0 ? fills.take() : undefined;
     if (filled !== undefined) return () => finishFill(this.context, filled);
@@ -114,10 +114,13 @@ export class Walk {
     // The one takes care of what the other would find.
     this.#resetSeen = false;
     this.#resetMissed = false;
+    if (seen || !this.context.fills.any || resetWasMissed(this.context)) await this.#healFilled(heal);
+  }
+
+  /** What is not there yet cannot be copied. Whoever stops at an error meanwhile need not wait for that, nor at the next page that is begun. */
+  async #healFilled(heal: (guard: GuardContext) => Promise<void>): Promise<void> {
     const { fills } = this.context;
     if (!fills.any) return await heal(this.context);
-    if (!seen && !resetWasMissed(this.context)) return;
-    // What is not there yet cannot be copied. Whoever stops at an error meanwhile need not wait for that.
     this.#deferred += 1;
     void fills.finishAll().then(() => {
       this.#deferred -= 1;

@@ -137,10 +137,10 @@ export class PopulatedSpare {
     this.region.release();
   }
 
-  /** Removes it from the tracee, where it is not in use. @param remote a borrowed thread @throws TraceeError */
+  /** Removes it from the tracee, once: see {@link SpareRegion.remove}. @param remote a borrowed thread @throws TraceeError */
   remove(remote: RemoteCalls): void {
-    this.region.remove(remote);
     closeDescriptor(this.#userfaultfd);
+    this.region.remove(remote);
   }
 }
 
@@ -151,16 +151,18 @@ function openMarker(remote: RemoteCalls, { processDescriptor, onStep }: Populate
   onStep("spare-marker-new");
   let ours = -1;
   try {
-    ours = takeDescriptor(processDescriptor, theirs);
-    enablePoison(ours);
-    onStep("spare-marker-open");
+    try {
+      ours = takeDescriptor(processDescriptor, theirs);
+      enablePoison(ours);
+      onStep("spare-marker-open");
+    } finally {
+      // SAFETY: the descriptor is ours by right, see above.
+      remote.call("close", theirs);
+    }
     return ours;
   } catch (error) {
     if (ours >= 0) closeDescriptor(ours);
     throw error;
-  } finally {
-    // SAFETY: the descriptor is ours by right, see above.
-    remote.call("close", theirs);
   }
 }
 

@@ -76,9 +76,9 @@ export class SpareRegion {
       copyAttributes(remote, start, size, init.attributes);
       return region;
     } catch (error) {
+      if (record >= 0) closeDescriptor(record);
       // SAFETY: our own new mappings, nothing else lies between.
       if (placed !== undefined) remote.call("munmap", placed.tag, TAG_SIZE + size);
-      if (record >= 0) closeDescriptor(record);
       throw error;
     } finally {
       // SAFETY: the mapping holds its own reference to the file.
@@ -123,10 +123,15 @@ export class SpareRegion {
     closeDescriptor(this.#record);
   }
 
-  /** Removes it from the tracee, where it is not in use. @param remote a borrowed thread @throws TraceeError */
+  /**
+   * Removes it from the tracee, where it is not in use. Once: if it fails the call may have been made all the same, or be made later, and these
+   * addresses belong to whoever gets them next. What is left goes by its tag.
+   *
+   * @param remote a borrowed thread @throws TraceeError
+   */
   remove(remote: RemoteCalls): void {
+    this.release();
     // SAFETY: our own mappings, never in place.
     remote.call("munmap", this.tag, this.size + TAG_SIZE);
-    this.release();
   }
 }

@@ -92,11 +92,11 @@ export class Spare {
     this.region.release();
   }
 
-  /** Removes an unused spare from the tracee. @param remote a borrowed thread of it @throws TraceeError */
+  /** Removes an unused spare from the tracee, once: see {@link SpareRegion.remove}. @param remote a borrowed thread of it @throws TraceeError */
   remove(remote: RemoteCalls): void {
-    this.region.remove(remote);
-    // SAFETY: nothing in the tracee knows of it.
-    remote.call("close", this.theirs);
     closeDescriptor(this.userfaultfd);
+    this.region.remove(remote);
+    // SAFETY: nothing in the tracee knows of it. After our death, or if this fails, the next guard closes it, which knows it by its features.
+    remote.call("close", this.theirs);
   }
 }
