@@ -18,6 +18,8 @@ export class ObligingMonitor implements AsyncDisposable {
   #running = true;
   /** Called after each `stop` that the guard has sent. */
   onStop: () => void = () => {};
+  /** What the answer to a `stop` of the guard waits for. */
+  beforeStop: (() => Promise<void>) | undefined;
 
   private constructor(path: string, start: bigint, size: number) {
     this.path = path;
@@ -80,11 +82,14 @@ export class ObligingMonitor implements AsyncDisposable {
     const command = /"execute":\s*"([^"]+)"/.exec(line)?.[1];
     const id = /"id":\s*("[^"]*"|\d+)/.exec(line)?.[1] ?? "0";
     const reply = (value: unknown): void => say({ return: value, id: JSON.parse(id) });
-    if (command === "stop" || command === "cont") {
-      this.operator(command);
+    const obey = (word: "stop" | "cont"): void => {
+      this.operator(word);
       reply({});
-      if (command === "stop") this.onStop();
-    } else if (command === "query-status") {
+      if (word === "stop") this.onStop();
+    };
+    if (command === "stop" && this.beforeStop !== undefined) void this.beforeStop().then(() => obey("stop"));
+    else if (command === "stop" || command === "cont") obey(command);
+    else if (command === "query-status") {
       reply({ running: this.#running, status: this.#running ? "running" : "paused" });
     } else if (command === "human-monitor-command") {
       reply(line.includes("ramblock") ? this.#blocks() : this.#view());
