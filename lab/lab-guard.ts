@@ -79,6 +79,10 @@ export class LabGuard {
             qmp: victimPaths.guardQmp,
             ledger: ledgerFolder,
             quiesce: extra.includes("always") ? "always" : "auto",
+            fill: extra.includes("lazy") ? "lazy" : "auto",
+            fillRate: extra.includes("--fill-rate")
+              ? Number(extra[extra.indexOf("--fill-rate") + 1])
+              : undefined,
             killAt,
             waitAt,
             lossRoute,

@@ -2,7 +2,7 @@
  * The real guard, in the lab host, with what `hugemend guard` has no option for: at named steps it ends itself with SIGKILL, or neither
  * hears nor sees for a while; or it tells QEMU of lost pages as if it were of another release.
  *
- *   node stepping-guard.js '{"pid":…,"qmp":"…","ledger":"…","quiesce":"auto","killAt":"swapped"}'
+ *   node stepping-guard.js '{"pid":…,"qmp":"…","ledger":"…","quiesce":"auto","fill":"auto","killAt":"swapped"}'
  */
 
 import { openGuard } from "../src/guard/open-guard.js";
@@ -14,7 +14,10 @@ export interface SteppingGuardInput {
   readonly qmp: string;
   readonly ledger: string;
   readonly quiesce: "auto" | "always" | "never";
-  /** A step of guardSteps, untouchedSteps, populatedSwapSteps, resetSteps, healSteps or handOverSteps. */
+  readonly fill: "auto" | "lazy";
+  /** MiB a second; without it there is no limit. */
+  readonly fillRate?: number | undefined;
+  /** A step of guardSteps, untouchedSteps, populatedSwapSteps, lazySwapSteps, lazySteps, resetSteps, healSteps or handOverSteps. */
   readonly killAt?: string | undefined;
   /** Steps at which it says `waiting` and blocks, each time. */
   readonly waitAt?: readonly string[] | undefined;
@@ -33,9 +36,10 @@ if (process.argv[1] === import.meta.filename) {
   // SAFETY: written by steppingGuardCommand above.
   const input = JSON.parse(process.argv[2] ?? "{}") as SteppingGuardInput;
   const nobody = new Int32Array(new SharedArrayBuffer(4));
+  const { fillRate, ...rest } = input;
   const guard = await openGuard({
-    ...input,
-    fill: "auto",
+    ...rest,
+    ...(fillRate === undefined ? {} : { fillRate }),
     sink: (event) => void process.stdout.write(`${JSON.stringify(event)}\n`),
     trial: {
       ...(input.lossRoute === undefined ? {} : { lossRoute: input.lossRoute }),

@@ -1,6 +1,7 @@
 import type { Scenario } from "../scenario.js";
 import { crashAnywhere } from "./crash-anywhere.js";
 import { crashAtReset } from "./crash-at-reset.js";
+import { crashLazily } from "./crash-lazily.js";
 import { dmaPinned, sharers, vhostNet } from "./devices.js";
 import { quiesceAuto } from "./direct-io.js";
 import { exactAddress } from "./exact-address.js";
@@ -67,6 +68,7 @@ export const allScenarios: readonly Scenario[] = [
   vmaAttributes,
   crashAnywhere,
   crashAtReset,
+  crashLazily,
   modelReplay,
   migration,
   oldKernel,

@@ -13,7 +13,7 @@ export function tellLeftBehind({ pid, journal }: Pick<GuardContext, "pid" | "jou
     event: "warning",
     code: "HM_LOST_LEFT_BEHIND",
     message:
-      `${count} lost ${count === 1 ? "page" : "pages"} of 4 KiB stay behind. A guard must run when the guest is next reset: otherwise ` +
+      `${count} lost ${count === 1 ? "page of 4 KiB stays" : "pages of 4 KiB stay"} behind. A guard must run when the guest is next reset: otherwise ` +
       "the guest meets them again and may die of them, where QEMU alone would have renewed its memory. Start a guard before that",
   });
 }
