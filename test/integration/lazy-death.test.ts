@@ -11,6 +11,7 @@ import { lazySwapSteps } from "../../src/recovery/lazy-swap.js";
 import { spareSteps } from "../../src/recovery/spare.js";
 import { GuardProcess } from "../framework/guard-process.js";
 import { withHugePages } from "../framework/huge-pages.js";
+import { leaveFill } from "../framework/left-fill.js";
 import { assertUntouched, joinedBytes, overlaysIn, untilUntraced } from "../framework/process-state.js";
 import { LARGE_PAGE, RamVictim } from "../framework/ram-victim.js";
 import { SilentSocket } from "../framework/silent-socket.js";
@@ -108,14 +109,7 @@ describe("a guard that fills lazily and is killed with -9", () => {
     await using ram = await RamVictim.start(2);
     using ledger = new TemporaryFolder();
     const input: DriverInput = { pid: ram.pid, ledger: ledger.path, lost: [LOST], fill: "lazy" };
-    {
-      await using guard = await GuardProcess.start({ ...input, fillRate: 0 });
-      await ram.poison(1);
-      assert.equal(await ram.touch(1), "ok");
-      await guard.waitFor("recovered");
-      await guard.murder();
-    }
-    await untilUntraced(ram.pid);
+    await leaveFill(ram, input);
     {
       const worse = { ...input, lost: [LOST, 2 * LOST], killAt: "fill-unwatched" };
       await using guard = GuardProcess.launch(worse);
@@ -138,14 +132,7 @@ describe("a guard that fills lazily and is killed with -9", () => {
     await using silent = await SilentSocket.listen();
     using ledger = new TemporaryFolder();
     const input: DriverInput = { pid: ram.pid, ledger: ledger.path, lost: [LOST], fill: "lazy" };
-    {
-      await using guard = await GuardProcess.start({ ...input, fillRate: 0 });
-      await ram.poison(1);
-      assert.equal(await ram.touch(1), "ok");
-      await guard.waitFor("recovered");
-      await guard.murder();
-    }
-    await untilUntraced(ram.pid);
+    await leaveFill(ram, input);
     await using heir = GuardProcess.launch({ ...input, qmp: silent.path });
     // Long before the heir gives up on the monitor; whatever is left when it does is filled then.
     assert.equal(await ram.touch(1, 1_048_576), "ok");

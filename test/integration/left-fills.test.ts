@@ -6,6 +6,7 @@ import { describe, it } from "node:test";
 import { EarlyFills } from "../../src/guard/lazy/early-fills.js";
 import { readTasks } from "../../src/linux/procfs/tasks.js";
 import { GuardProcess } from "../framework/guard-process.js";
+import { leaveFill } from "../framework/left-fill.js";
 import { assertUntouched, untilUntraced } from "../framework/process-state.js";
 import { RamVictim } from "../framework/ram-victim.js";
 import { TemporaryFolder } from "../framework/temporary-folder.js";
@@ -31,14 +32,7 @@ describe("a lazy replacement whose guard was killed", () => {
     await using ram = await RamVictim.start(3);
     using ledger = new TemporaryFolder();
     const input: DriverInput = { pid: ram.pid, ledger: ledger.path, lost: [LOST], fill: "lazy" };
-    {
-      await using guard = await GuardProcess.start({ ...input, fillRate: 0 });
-      await ram.poison(1);
-      assert.equal(await ram.touch(1), "ok");
-      await guard.waitFor("recovered");
-      await guard.murder();
-    }
-    await untilUntraced(ram.pid);
+    await leaveFill(ram, input);
     assert.equal(await ram.victim.ask("forget"), "forget done");
     await using heir = await GuardProcess.start(input);
     const { lost } = await heir.waitFor("filled");
